@@ -1,0 +1,3 @@
+#!/usr/bin/env bash
+echo "bazel coverage is not available with Debian's Bazel; build with --copt=--coverage and use gcovr." >&2
+exit 1
