@@ -32,6 +32,12 @@ EQ_COPTS = _WARNINGS + select({
     "//conditions:default": [],
 })
 
+# What a program needs besides its own dependencies.
+_PROGRAM_DEPS = select({
+    "//configs/bazel:sanitizer": ["//configs/bazel/sanitizers:defaults"],
+    "//conditions:default": [],
+})
+
 # Layers are enforced by the compiler where it can (clang): a file may include only the headers of
 # targets it names in `deps`.
 _FEATURES = ["layering_check"]
@@ -45,12 +51,13 @@ def eq_cc_library(name, copts = [], features = [], **kwargs):
         **kwargs
     )
 
-def eq_cc_binary(name, copts = [], features = [], **kwargs):
+def eq_cc_binary(name, copts = [], features = [], deps = [], **kwargs):
     """cc_binary with Equipoise's flags."""
     native.cc_binary(
         name = name,
         copts = EQ_COPTS + copts,
         features = _FEATURES + features,
+        deps = deps + _PROGRAM_DEPS,
         **kwargs
     )
 
@@ -61,7 +68,7 @@ def eq_cc_test(name, copts = [], features = [], deps = [], size = "small", **kwa
         size = size,
         copts = EQ_COPTS + copts,
         features = _FEATURES + features,
-        deps = deps + ["@sys//:gtest_main"],
+        deps = deps + ["@sys//:gtest_main"] + _PROGRAM_DEPS,
         **kwargs
     )
 
