@@ -1,0 +1,28 @@
+#ifndef EQUIPOISE_ROUTING_LOAD_STATS_H_
+#define EQUIPOISE_ROUTING_LOAD_STATS_H_
+
+#include <cstdint>
+#include <span>
+
+namespace equipoise::routing {
+
+// How evenly a load is spread. All zero load gives the values of a perfectly even one, with
+// dead = number of entries.
+struct LoadStats {
+  double gini = 0.0;           // 0 even, (E-1)/E everything on one
+  double min_max = 1.0;        // min / max
+  double max_over_mean = 1.0;  // the slowest expert's share of time; MaxVio + 1
+  double cv = 0.0;             // standard deviation (population) / mean
+  double entropy = 1.0;        // of the shares, divided by ln E
+  int64_t dead = 0;            // entries without load
+};
+LoadStats ComputeLoadStats(std::span<const double> load);
+
+// What the same figures would be if every token chose K of E experts uniformly at random: balance
+// better than this cannot be told from luck in a sample of `tokens`. CV = sqrt((1 - K/E)/m),
+// Gini = CV / sqrt(pi), max/mean = 1 + CV * sqrt(2 ln E), m = tokens * K / E.
+LoadStats SamplingFloor(int64_t tokens, int num_experts, int top_k);
+
+}  // namespace equipoise::routing
+
+#endif  // EQUIPOISE_ROUTING_LOAD_STATS_H_
