@@ -2,11 +2,10 @@
 #define EQUIPOISE_CORE_OPS_GEMM_H_
 
 #include "core/device/context.h"
+#include "core/ops/transpose.h"
 #include "core/tensor/tensor_view.h"
 
 namespace equipoise {
-
-enum class Transpose : bool { kNo = false, kYes = true };
 
 // c = alpha * op(a) op(b) + beta * c, all row-major matrices of one float type; op(a) is [M, K],
 // op(b) [K, N], c [M, N]. beta = 0 ignores what c held (NaN included). Any extent may be zero:
