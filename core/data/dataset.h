@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "core/data/mixture.h"
 #include "core/data/packed_stream.h"
+#include "core/data/token_layout.h"
 
 namespace equipoise {
 
@@ -27,7 +28,7 @@ struct DataSource {
 
 struct DatasetOptions {
   std::vector<DataSource> sources;
-  int64_t sequence_length = 0;         // S, positive: a sample is S inputs and the S targets
+  int64_t sequence_length = 0;          // S, positive: a sample is S inputs and the S targets
   int64_t vocab_size = kByteVocabSize;  // V: a token outside [0, V) is an error when it is read
   int32_t separator = kByteSeparator;   // ends a document, in [0, V)
   uint64_t seed = 0;                    // of the sample order

@@ -51,9 +51,7 @@ class TokenFile {
   int64_t num_tokens() const { return layout_.num_tokens; }
 
   // Documents in file order; together they cover every token. A document may be empty.
-  int64_t num_documents() const {
-    return static_cast<int64_t>(layout_.document_begin.size()) - 1;
-  }
+  int64_t num_documents() const { return static_cast<int64_t>(layout_.document_begin.size()) - 1; }
   // REQUIRES: 0 <= index < num_documents().
   TokenRange document(int64_t index) const;
 

@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <cstring>
 #include <span>
-#include <string_view>
 #include <vector>
 
 namespace equipoise {
@@ -23,11 +22,19 @@ enum class TokenFormat {
 };
 
 // "megatron", "llmc", "nanogpt", "bytes", "auto": the spelling used in configuration and messages.
-std::string_view TokenFormatName(TokenFormat format);
+const char* TokenFormatName(TokenFormat format);
 
 // How one token is stored. The numbers are the dtype codes of Megatron's .idx; its codes 6 and 7
 // are floating point and hold no tokens.
-enum class TokenType : uint8_t { kU8 = 1, kI8 = 2, kI16 = 3, kI32 = 4, kI64 = 5, kU16 = 8, kU32 = 9 };
+enum class TokenType : uint8_t {
+  kU8 = 1,
+  kI8 = 2,
+  kI16 = 3,
+  kI32 = 4,
+  kI64 = 5,
+  kU16 = 8,
+  kU32 = 9
+};
 
 // Bytes of one token.
 int64_t TokenTypeSize(TokenType type);
