@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
@@ -47,6 +48,8 @@ class Work {
   // thread of their own (MPI) only move data inside calls.
   bool Test();
   // Returns when complete, with the operation's outcome. Calling it again returns the same.
+  // After DeadlineExceeded the group is out of step and its transport may still hold the tensors:
+  // the caller can only Abort().
   absl::Status Wait(const WaitOptions& options = {});
 
  private:

@@ -1,0 +1,57 @@
+#include "comm/work.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "comm/wait_clock.h"
+
+namespace equipoise::comm {
+namespace {
+
+// Not known here; the state's own messages name the rank.
+constexpr int kUnknownRank = -1;
+
+void FinishAbandoned(Work::State& state) {
+  if (state.Test()) {
+    if (!state.status().ok()) {
+      ReportToStderr('E', kUnknownRank,
+                     absl::StrCat("nobody waited for: ", state.status().ToString()));
+    }
+    return;
+  }
+  WaitOptions options;
+  options.name = "collective destroyed before it was complete";
+  const absl::Status status = state.Wait(options);
+  ReportToStderr('E', kUnknownRank, absl::StrCat(options.name, ": ", status.ToString()));
+}
+
+}  // namespace
+
+Work::~Work() {
+  if (state_ != nullptr) FinishAbandoned(*state_);
+}
+
+Work& Work::operator=(Work&& other) {
+  if (this == &other) return *this;
+  if (state_ != nullptr) FinishAbandoned(*state_);
+  state_ = std::move(other.state_);
+  outcome_ = std::exchange(other.outcome_, absl::OkStatus());
+  return *this;
+}
+
+bool Work::Test() {
+  if (state_ == nullptr) return true;
+  if (!state_->Test()) return false;
+  outcome_ = state_->status();
+  state_.reset();
+  return true;
+}
+
+absl::Status Work::Wait(const WaitOptions& options) {
+  if (state_ == nullptr) return outcome_;
+  outcome_ = state_->Wait(options);
+  state_.reset();
+  return outcome_;
+}
+
+}  // namespace equipoise::comm
