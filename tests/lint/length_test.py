@@ -14,7 +14,7 @@ LONG_FILES = {}
 # (path, function's first line): why.
 LONG_FUNCTIONS = {}
 
-# clang-format closes a block on a line of its own, at the indent it was opened with.
+STRING_OR_COMMENT = re.compile(r'"(\\.|[^"\\])*"|\'(\\.|[^\'\\])\'|//.*')
 NOT_A_FUNCTION = re.compile(
     r"\s*(namespace|class|struct|enum|union|extern|using|typedef|case|default|if|else|for|while|"
     r"switch|do|try|catch|return|#|//|\*|TEST\b|\})")
@@ -30,6 +30,18 @@ def signature_start(lines, index):
     return index
 
 
+def body_end(lines, index):
+    """The index of the line that closes the block opened at the end of line `index`."""
+    depth = 0
+    for end in range(index, len(lines)):
+        code = STRING_OR_COMMENT.sub("", lines[end])
+        # Line `index` may begin by closing an earlier block; only its last brace opens ours.
+        depth += 1 if end == index else code.count("{") - code.count("}")
+        if depth <= 0:
+            return end
+    return len(lines) - 1
+
+
 def functions(file):
     """(first line number, first line's text, lines) of each function outside other functions."""
     lines, index = file.lines, 0
@@ -43,10 +55,7 @@ def functions(file):
         if NOT_A_FUNCTION.match(first):
             index += 1
             continue
-        close = " " * (len(first) - len(first.lstrip())) + "}"
-        end = index + 1
-        while end < len(lines) and not lines[end].startswith(close):
-            end += 1
+        end = body_end(lines, index)
         yield start + 1, first.strip(), end - start + 1
         index = end + 1
 

@@ -106,6 +106,10 @@ class LengthTest(unittest.TestCase):
         text = "void F(int x,\n       int y) {\n  G();\n}\n" + "int z;\n" * 80
         self.assertEqual(length_test.check(one("core/a.cc", text)), [])
 
+    def test_constructor_with_initialisers(self):
+        text = "A::A(int x)\n    : x_(x) {\n  G('{', \"{\");  // {\n}\n" + "int z;\n" * 80
+        self.assertEqual(length_test.check(one("core/a.cc", text)), [])
+
     def test_a_class_is_no_function(self):
         text = "class A : public B<void()> {\n" + "  int x;\n" * 80 + "};\n"
         self.assertEqual(length_test.check(one("core/a.cc", text)), [])
