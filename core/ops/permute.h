@@ -20,7 +20,7 @@ void GatherRowsBackward(const Context& context, ConstTensorView dy, ConstTensorV
 void WeightedCombine(const Context& context, ConstTensorView x, ConstTensorView slots,
                      ConstTensorView gates, bool accumulate, TensorView y);
 // dx[slots[t,k]] = gates[t,k] * dy[t] and dgates[t,k] = <dy[t], x[slots[t,k]]> (0 where slots is
-// -1). Every row of dx is written, since every copy belongs to one (t, k).
+// -1). Every row of dx is written, since every copy belongs to one (t, k). dx may be x.
 void WeightedCombineBackward(const Context& context, ConstTensorView x, ConstTensorView slots,
                              ConstTensorView gates, ConstTensorView dy, TensorView dx,
                              TensorView dgates);
