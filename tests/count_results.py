@@ -26,7 +26,9 @@ class Tally:
         failed_before = len(self.failures)
         cases = self._cases(path)
         for case in cases:
-            name = f"{label} {case.get('classname', '')}.{case.get('name', '')}"
+            suite = case.get("classname")
+            # A script is one case, which Bazel names after its path and gives no suite.
+            name = f"{label} {suite}.{case.get('name')}" if suite else label
             if case.find("failure") is not None or case.find("error") is not None:
                 self.failures.append(name)
             elif case.get("result") == "skipped" or case.find("skipped") is not None:

@@ -7,27 +7,28 @@ import re
 import tree
 
 LIBRARIES = r"(core|comm|routing|parallel)/"
+CPP = r".*\.(h|cc|cu|cuh)$"
 
 # Lines of files matching `where` (except those matching `but`) must not match `pattern`.
 Rule = collections.namedtuple("Rule", "pattern where but advice")
 RULES = (
     Rule(r"\b(TODO|FIXME|XXX|HACK)\b", r".*", None,
          "finish it, or describe the limitation in plain words"),
-    Rule(r"\bDISABLED_\w+|EXPECT_TRUE\(true\)|ASSERT_TRUE\(true\)", r".*", None,
+    Rule(r"\bDISABLED_\w+|EXPECT_TRUE\(true\)|ASSERT_TRUE\(true\)", CPP, None,
          "a test that checks nothing; make it check or remove it"),
-    Rule(r"GTEST_SKIP\(\)\s*;", r".*", None, "print the reason: GTEST_SKIP() << \"why\""),
+    Rule(r"GTEST_SKIP\(\)\s*;", CPP, None, "print the reason: GTEST_SKIP() << \"why\""),
     Rule(r"(?<![\w.>:])(std::)?(exit|_exit|quick_exit|abort|terminate)\(", LIBRARIES,
          r"core/base/check\.cc", "a library returns absl::Status, or uses EQ_CHECK for its own bugs"),
-    Rule(r"\babsl::Mutex\b|absl/synchronization/", r".*", None,
+    Rule(r"\babsl::Mutex\b|absl/synchronization/", CPP, None,
          "use std::mutex: ThreadSanitizer cannot see the locks of Debian's Abseil"),
     Rule(r"\b(std::)?(mt19937|random_device|default_random_engine|srand\()", LIBRARIES,
          r"core/io/",  # names of temporary files must differ
          "draw from core/base/rng.h: results must not depend on the platform or the order"),
     Rule(r"\bstd::(cout|cerr)\b|(?<!\w)f?printf\(", LIBRARIES, r"core/base/(log|check)\.cc",
          "write through core/base/log.h, or return the text"),
-    Rule(r"^\s*using namespace\b", r".*\.(h|cc|cu|cuh)$", None, "name what you use"),
-    Rule(r"#\s*pragma\s+once", r".*\.(h|cuh)$", None, "use an include guard like the other headers"),
-    Rule(r"\bcatch \(\.\.\.\)\s*\{\s*\}", r".*", None, "an error swallowed; log it at least"),
+    Rule(r"^\s*using namespace\b", CPP, None, "name what you use"),
+    Rule(r"#\s*pragma\s+once", CPP, None, "use an include guard like the other headers"),
+    Rule(r"\bcatch \(\.\.\.\)\s*\{\s*\}", CPP, None, "an error swallowed; log it at least"),
 )
 
 EXEMPT = re.compile(r"tests/lint/|LICENSE$")
