@@ -4,12 +4,16 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "core/device/device.h"
+#include "core/tensor/dtype.h"
+#include "core/tensor/shape.h"
 #include "core/tensor/tensor.h"
+#include "core/tensor/tensor_view.h"
 
 namespace equipoise {
 

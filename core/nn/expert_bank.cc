@@ -1,0 +1,58 @@
+#include "core/nn/expert_bank.h"
+
+#include "core/ops/grouped_gemm.h"
+#include "core/ops/swiglu.h"
+
+namespace equipoise {
+
+ExpertBank::ExpertBank(int64_t hidden, int64_t width, double init_stddev,
+                       std::span<const int> experts, const std::string& prefix,
+                       ParameterRegistry& parameters)
+    : width_(width) {
+  const int64_t count = static_cast<int64_t>(experts.size());
+  ParameterSpec gate_up;
+  gate_up.shape = {count, 2 * width, hidden};
+  gate_up.group = ParameterGroup::kExpert;
+  gate_up.init_stddev = init_stddev;
+  ParameterSpec down = gate_up;
+  down.shape = {count, hidden, width};
+  for (const int expert : experts) {
+    const std::string name = prefix + "experts." + std::to_string(expert) + ".";
+    gate_up.parts.push_back({name + "gate_proj.weight", {width, hidden}});
+    gate_up.parts.push_back({name + "up_proj.weight", {width, hidden}});
+    down.parts.push_back({name + "down_proj.weight", {hidden, width}});
+  }
+  gate_up_ = parameters.Declare(gate_up);
+  down_ = parameters.Declare(down);
+}
+
+ExpertBank::Saved ExpertBank::Forward(const Context& context, ConstTensorView x,
+                                      ConstTensorView offsets, TensorView y) const {
+  Saved saved;
+  saved.x = x;
+  saved.offsets = offsets;
+  saved.gate_up = context.activations->Allocate(x.dtype(), {x.dim(0), 2 * width_});
+  GroupedLinearForward(context, x, offsets, gate_up_->value(), saved.gate_up);
+  const WorkspaceFrame frame(*context.scratch);
+  const TensorView act = context.scratch->Allocate(x.dtype(), {x.dim(0), width_});
+  SwiGluForward(context, saved.gate_up, act);
+  GroupedLinearForward(context, act, offsets, down_->value(), y);
+  return saved;
+}
+
+void ExpertBank::Backward(const Context& context, const Saved& saved, ConstTensorView dy,
+                          TensorView dx) const {
+  const WorkspaceFrame frame(*context.scratch);
+  const int64_t rows = dy.dim(0);
+  const TensorView dact = context.scratch->Allocate(dy.dtype(), {rows, width_});
+  GroupedLinearBackwardData(context, dy, saved.offsets, down_->value(), dact);
+  const TensorView act = context.scratch->Allocate(dy.dtype(), {rows, width_});
+  SwiGluForward(context, saved.gate_up, act);
+  GroupedLinearBackwardWeights(context, act, dy, saved.offsets, down_->gradient());
+  const TensorView d_gate_up = context.scratch->Allocate(dy.dtype(), {rows, 2 * width_});
+  SwiGluBackward(context, saved.gate_up, dact, d_gate_up);
+  GroupedLinearBackwardData(context, d_gate_up, saved.offsets, gate_up_->value(), dx);
+  GroupedLinearBackwardWeights(context, saved.x, d_gate_up, saved.offsets, gate_up_->gradient());
+}
+
+}  // namespace equipoise

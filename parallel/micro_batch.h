@@ -1,0 +1,33 @@
+#ifndef EQUIPOISE_PARALLEL_MICRO_BATCH_H_
+#define EQUIPOISE_PARALLEL_MICRO_BATCH_H_
+
+#include <cstdint>
+
+#include "core/device/context.h"
+#include "core/telemetry/timers.h"
+#include "core/tensor/tensor_view.h"
+#include "parallel/router_statistics.h"
+
+namespace equipoise::parallel {
+
+// Whole sequences that one rank runs through the model at a time. May hold none: the rank then
+// still takes part in every collective.
+struct MicroBatch {
+  ConstTensorView tokens;   // I32 [T], the inputs
+  ConstTensorView targets;  // I32 [T], kIgnoredTarget for no loss
+  int64_t sequence_length = 1;
+  int64_t first_token = 0;  // index of row 0 among all tokens of the step
+  int64_t step = 0;
+};
+
+// What a layer needs besides its tensors. Borrowed pointers, cheap to copy.
+struct StepContext {
+  Context device;
+  PhaseTimers* timers = nullptr;
+  // Null: nothing is recorded (validation, or a layer that runs for the second time).
+  RouterStatistics* statistics = nullptr;
+};
+
+}  // namespace equipoise::parallel
+
+#endif  // EQUIPOISE_PARALLEL_MICRO_BATCH_H_

@@ -1,0 +1,157 @@
+#include "parallel/moe_layer.h"
+
+#include "core/base/check.h"
+#include "core/base/status_macros.h"
+#include "core/nn/declare.h"
+#include "core/ops/elementwise.h"
+#include "core/ops/permute.h"
+#include "core/ops/rms_norm.h"
+
+namespace equipoise::parallel {
+
+absl::StatusOr<std::unique_ptr<MoeLayer>> MoeLayer::Create(
+    const ModelOptions& options, int layer, int index, const std::string& prefix,
+    ExpertExchange& exchange, int expert_rank, ParameterRegistry& parameters) {
+  std::unique_ptr<MoeLayer> result(new MoeLayer(options, layer, index, exchange));
+  result->norm_ =
+      DeclareGain(parameters, prefix + "post_attention_layernorm.weight", options.hidden);
+
+  const std::string mlp = prefix + "mlp.";
+  routing::RouterOptions router = options.moe.router;
+  router.hidden = options.hidden;
+  router.layer = layer;
+  router.name_prefix = mlp;
+  EQ_ASSIGN_OR_RETURN(result->router_, routing::MakeRouter(router, parameters));
+  result->experts_.emplace(options.hidden, options.moe.expert_width, options.init_stddev,
+                           exchange.placement().experts_of(expert_rank), mlp, parameters);
+  if (options.moe.shared_expert_width > 0) {
+    result->shared_.emplace(options.hidden, options.moe.shared_expert_width, options.init_stddev,
+                            mlp + "shared_experts.", parameters);
+  }
+  return result;
+}
+
+routing::RouterInput MoeLayer::InputOf(const MicroBatch& batch, const Saved& saved) const {
+  routing::RouterInput input;
+  input.x = saved.norm;
+  input.token_ids = batch.tokens;
+  input.sequence_length = batch.sequence_length;
+  input.first_token = batch.first_token;
+  input.step = batch.step;
+  return input;
+}
+
+absl::StatusOr<MoeLayer::Saved> MoeLayer::Forward(const StepContext& context,
+                                                  const MicroBatch& batch, ConstTensorView h,
+                                                  TensorView h_out) {
+  Saved saved;
+  EQ_RETURN_IF_ERROR(Route(context, batch, h, saved));
+  EQ_RETURN_IF_ERROR(RunExperts(context, saved));
+  const ScopedPhase phase(context.timers, Phase::kCombine);
+  Copy(context.device, h, h_out);
+  WeightedCombine(context.device, saved.returned, saved.dispatch.slots, saved.routed.gates,
+                  /*accumulate=*/true, h_out);
+  if (shared_) {
+    const ScopedPhase shared_phase(context.timers, Phase::kExperts);
+    saved.shared = shared_->Forward(context.device, saved.norm, h_out);
+  }
+  return saved;
+}
+
+absl::Status MoeLayer::Route(const StepContext& context, const MicroBatch& batch,
+                             ConstTensorView h, Saved& saved) {
+  const ScopedPhase phase(context.timers, Phase::kRoute);
+  const Context& device = context.device;
+  Workspace& space = *device.activations;
+  const int64_t tokens = h.dim(0);
+  const int64_t top_k = options_.moe.router.top_k;
+
+  saved.input = h;
+  saved.norm = space.Allocate(h.dtype(), h.shape());
+  saved.inverse_rms = space.Allocate(h.dtype(), {tokens});
+  RmsNormForward(device, h, norm_->value(), options_.norm_epsilon, saved.norm, saved.inverse_rms);
+
+  saved.routed.expert_ids = space.Allocate(DType::kI32, {tokens, top_k});
+  saved.routed.gates = space.Allocate(h.dtype(), {tokens, top_k});
+  saved.routed.saved = space.Allocate(h.dtype(), {tokens, router_->saved_per_token()});
+  saved.routed.partials = space.Allocate(DType::kF64, {router_->num_statistics()});
+  router_->Forward(device, InputOf(batch, saved), saved.routed);
+  if (context.statistics != nullptr) {
+    EQ_RETURN_IF_ERROR(context.statistics->Record(device, index_, saved.routed.partials));
+  }
+  saved.dispatch = routing::MakeDispatchPlan(device, saved.routed.expert_ids,
+                                             exchange_.placement());
+  return absl::OkStatus();
+}
+
+absl::Status MoeLayer::RunExperts(const StepContext& context, Saved& saved) {
+  const Context& device = context.device;
+  Workspace& space = *device.activations;
+  const DType dtype = saved.norm.dtype();
+  const int64_t hidden = options_.hidden;
+  TensorView rows;
+  {
+    const ScopedPhase phase(context.timers, Phase::kDispatch);
+    EQ_ASSIGN_OR_RETURN(saved.exchange, exchange_.Plan(device, space, saved.dispatch));
+    const TensorView copies = space.Allocate(dtype, {saved.dispatch.num_copies, hidden});
+    GatherRows(device, saved.norm, saved.dispatch.source_rows, copies);
+    EQ_ASSIGN_OR_RETURN(rows, exchange_.ToExperts(device, space, saved.exchange, copies));
+  }
+  const TensorView outputs = space.Allocate(dtype, rows.shape());
+  {
+    const ScopedPhase phase(context.timers, Phase::kExperts);
+    saved.experts = experts_->Forward(device, rows, saved.exchange.offsets, outputs);
+  }
+  const ScopedPhase phase(context.timers, Phase::kCombine);
+  EQ_ASSIGN_OR_RETURN(saved.returned, exchange_.ToHome(device, space, saved.exchange, outputs));
+  return absl::OkStatus();
+}
+
+absl::Status MoeLayer::BackwardExperts(const StepContext& context, const Saved& saved,
+                                       ConstTensorView dh, TensorView dgates, TensorView dnorm) {
+  const Context& device = context.device;
+  Workspace& scratch = *device.scratch;
+  const DType dtype = dh.dtype();
+  TensorView doutputs;
+  {
+    const ScopedPhase phase(context.timers, Phase::kCombine);
+    const TensorView dreturned = scratch.Allocate(dtype, saved.returned.shape());
+    WeightedCombineBackward(device, saved.returned, saved.dispatch.slots, saved.routed.gates, dh,
+                            dreturned, dgates);
+    EQ_ASSIGN_OR_RETURN(doutputs,
+                        exchange_.ToExperts(device, scratch, saved.exchange, dreturned));
+  }
+  const TensorView drows = scratch.Allocate(dtype, saved.experts.x.shape());
+  {
+    const ScopedPhase phase(context.timers, Phase::kExperts);
+    experts_->Backward(device, saved.experts, doutputs, drows);
+  }
+  const ScopedPhase phase(context.timers, Phase::kDispatch);
+  EQ_ASSIGN_OR_RETURN(const TensorView dcopies,
+                      exchange_.ToHome(device, scratch, saved.exchange, drows));
+  GatherRowsBackward(device, dcopies, saved.dispatch.slots, /*accumulate=*/false, dnorm);
+  return absl::OkStatus();
+}
+
+absl::Status MoeLayer::Backward(const StepContext& context, const MicroBatch& batch,
+                                const Saved& saved, RouterStatistics& statistics, TensorView dh) {
+  const Context& device = context.device;
+  const WorkspaceFrame frame(*device.scratch);
+  const TensorView dgates = device.scratch->Allocate(dh.dtype(), saved.routed.gates.shape());
+  const TensorView dnorm = device.scratch->Allocate(dh.dtype(), dh.shape());
+  EQ_RETURN_IF_ERROR(BackwardExperts(context, saved, dh, dgates, dnorm));
+  if (shared_) {
+    const ScopedPhase phase(context.timers, Phase::kExperts);
+    shared_->Backward(device, saved.shared, dh, dnorm, /*accumulate_dx=*/true);
+  }
+  const ScopedPhase phase(context.timers, Phase::kRoute);
+  EQ_ASSIGN_OR_RETURN(routing::RouterBackwardInput backward,
+                      statistics.ForBackward(device, index_));
+  backward.dgates = dgates;
+  router_->Backward(device, InputOf(batch, saved), saved.routed, backward, dnorm);
+  RmsNormBackward(device, saved.input, norm_->value(), saved.inverse_rms, dnorm, dh,
+                  /*accumulate_dx=*/true, norm_->gradient());
+  return absl::OkStatus();
+}
+
+}  // namespace equipoise::parallel
