@@ -1,6 +1,7 @@
 #include "core/data/dataset.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <utility>
 
@@ -26,6 +27,10 @@ absl::Status CheckOptions(const DatasetOptions& options) {
     return absl::InvalidArgumentError(absl::StrCat(
         "data: expected a sequence length from 1 to 2^31 - 2, found ", options.sequence_length));
   }
+  if (options.vocab_size < 1 || options.vocab_size > std::numeric_limits<int32_t>::max()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("data: expected a vocabulary of 1 to 2^31 - 1, found ", options.vocab_size));
+  }
   for (size_t i = 0; i < options.sources.size(); ++i) {
     const std::string& name = options.sources[i].domain;
     if (name.empty()) {
@@ -44,9 +49,9 @@ absl::Status CheckOptions(const DatasetOptions& options) {
 absl::StatusOr<Mixture> CreateMixture(const DatasetOptions& options) {
   std::vector<double> weights;
   for (const DataSource& source : options.sources) {
-    if (!(source.weight > 0)) {
+    if (!(source.weight > 0) || !std::isfinite(source.weight)) {
       return absl::InvalidArgumentError(
-          absl::StrCat("domain '", source.domain, "': expected a positive weight, found ",
+          absl::StrCat("domain '", source.domain, "': expected a positive finite weight, found ",
                        source.weight, "; to leave the domain out, remove its source"));
     }
     weights.push_back(source.weight);

@@ -71,8 +71,11 @@ absl::Status ParseCounts(Index& index) {
                                 " document boundaries in a file of ", index.size(),
                                 " bytes, found ", boundaries));
   }
-  if (boundaries == 0) {
-    return Corrupt(index, kBoundariesOffset, "expected at least 1 document boundary, found 0");
+  const uint64_t fewest = sequences == 0 ? 1 : 2;
+  if (boundaries < fewest) {
+    return Corrupt(index, kBoundariesOffset,
+                   absl::StrCat("expected at least ", fewest, " document boundaries for ",
+                                sequences, " sequences, found ", boundaries));
   }
   index.num_sequences = static_cast<int64_t>(sequences);
   index.num_boundaries = static_cast<int64_t>(boundaries);
@@ -139,10 +142,9 @@ absl::StatusOr<std::vector<int64_t>> ParseDocuments(const Index& index,
   for (int64_t d = 0; d < index.num_boundaries; ++d) {
     const int64_t offset = index.boundaries_offset() + 8 * d;
     const int64_t sequence = LoadUnaligned<int64_t>(index.bytes, offset);
-    const bool first = d == 0;
     const bool last = d + 1 == index.num_boundaries;
     const int64_t low = last ? index.num_sequences : previous;
-    const int64_t high = first && !last ? 0 : index.num_sequences;
+    const int64_t high = d == 0 ? 0 : index.num_sequences;
     if (sequence < low || sequence > high) {
       return Corrupt(index, offset,
                      absl::StrCat("document boundary ", d, ": expected a sequence from ", low,

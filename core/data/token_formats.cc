@@ -127,10 +127,13 @@ absl::StatusOr<TokenLayout> ParseByteDocuments(const std::string& offsets_path,
   }
   const uint64_t count = LoadUnaligned<uint64_t>(offsets, kDocsMagicBytes);
   const int64_t room = (size - kDocsHeaderBytes) / 8;
-  if ((size - kDocsHeaderBytes) % 8 != 0 || room < 1 || count != static_cast<uint64_t>(room - 1)) {
+  const int64_t fewest = data_bytes == 0 ? 1 : 2;  // offsets
+  if ((size - kDocsHeaderBytes) % 8 != 0 || room < fewest ||
+      count != static_cast<uint64_t>(room - 1)) {
     return corrupt(kDocsMagicBytes,
-                   absl::StrCat("the document count is ", count,
-                                ", so expected that many u64 offsets and one more after byte ",
+                   absl::StrCat("the document count is ", count, " for ", data_bytes,
+                                " bytes of text, so expected that many u64 offsets and one more "
+                                "after byte ",
                                 kDocsHeaderBytes, ", found ", size - kDocsHeaderBytes, " bytes"));
   }
   TokenLayout layout = BytesLayout(data_bytes);
@@ -140,7 +143,7 @@ absl::StatusOr<TokenLayout> ParseByteDocuments(const std::string& offsets_path,
     const int64_t offset = kDocsHeaderBytes + 8 * d;
     const uint64_t value = LoadUnaligned<uint64_t>(offsets, offset);
     const int64_t low = d + 1 == room ? data_bytes : previous;
-    const int64_t high = d == 0 && room > 1 ? 0 : data_bytes;
+    const int64_t high = d == 0 ? 0 : data_bytes;
     if (value < static_cast<uint64_t>(low) || value > static_cast<uint64_t>(high)) {
       return corrupt(offset, absl::StrCat("offset ", d, ": expected a value from ", low, " to ",
                                           high, ", found ", value));
