@@ -47,6 +47,7 @@ Parameter* ParameterRegistry::Declare(ParameterSpec spec) {
 absl::Status ParameterRegistry::Allocate(Device& device, DType dtype,
                                          const int64_t (&alignment)[kNumParameterGroups]) {
   EQ_CHECK(!allocated_) << "allocated twice";
+  for (Group& group : groups_) group.num_elements = 0;  // a failed call may be repeated
   for (auto it = parameters_.rbegin(); it != parameters_.rend(); ++it) {
     Parameter& parameter = **it;
     Group& group = groups_[static_cast<size_t>(parameter.spec().group)];

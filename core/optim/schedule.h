@@ -24,7 +24,8 @@ struct ScheduleOptions {
 
 // InvalidArgument naming the field, for negative values or phases longer than total_steps.
 absl::Status Validate(const ScheduleOptions& options);
-// The rate for `step`, which counts from 1. Beyond total_steps it stays at the floor.
+// The rate for `step`, which counts from 1. From total_steps on it stays at the floor (kConstant
+// has none: it stays at the peak). REQUIRES: step >= 1, options that Validate accepts.
 double LearningRate(const ScheduleOptions& options, int64_t step);
 
 }  // namespace equipoise
