@@ -1,0 +1,62 @@
+#include "comm/backends/mpi/progress_board.h"
+
+#include <algorithm>
+#include <atomic>
+
+#include "comm/backends/mpi/status.h"
+#include "core/base/status_macros.h"
+
+namespace equipoise::comm {
+
+absl::StatusOr<std::unique_ptr<ProgressBoard>> ProgressBoard::Create(MPI_Comm world) {
+  std::unique_ptr<ProgressBoard> board(new ProgressBoard);
+  EQ_RETURN_IF_MPI_ERROR(
+      MPI_Comm_split_type(world, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &board->node_));
+  EQ_RETURN_IF_MPI_ERROR(MPI_Win_allocate_shared(kSlots * sizeof(uint64_t), sizeof(uint64_t),
+                                                 MPI_INFO_NULL, board->node_, &board->mine_,
+                                                 &board->window_));
+  std::fill_n(board->mine_, kSlots, uint64_t{0});
+  EQ_RETURN_IF_ERROR(board->MapNode(world));
+  // Nobody reads before everyone has cleared its part.
+  EQ_RETURN_IF_MPI_ERROR(MPI_Barrier(board->node_));
+  return board;
+}
+
+absl::Status ProgressBoard::MapNode(MPI_Comm world) {
+  int world_size = 0;
+  int world_rank = 0;
+  int node_size = 0;
+  EQ_RETURN_IF_MPI_ERROR(MPI_Comm_size(world, &world_size));
+  EQ_RETURN_IF_MPI_ERROR(MPI_Comm_rank(world, &world_rank));
+  EQ_RETURN_IF_MPI_ERROR(MPI_Comm_size(node_, &node_size));
+  std::vector<int> world_ranks(static_cast<size_t>(node_size));
+  EQ_RETURN_IF_MPI_ERROR(
+      MPI_Allgather(&world_rank, 1, MPI_INT, world_ranks.data(), 1, MPI_INT, node_));
+  slots_of_rank_.assign(static_cast<size_t>(world_size), nullptr);
+  for (int peer = 0; peer < node_size; ++peer) {
+    MPI_Aint bytes = 0;
+    int unit = 0;
+    uint64_t* slots = nullptr;
+    EQ_RETURN_IF_MPI_ERROR(MPI_Win_shared_query(window_, peer, &bytes, &unit, &slots));
+    slots_of_rank_[static_cast<size_t>(world_ranks[static_cast<size_t>(peer)])] = slots;
+  }
+  return absl::OkStatus();
+}
+
+ProgressBoard::~ProgressBoard() {
+  if (window_ != MPI_WIN_NULL) MPI_Win_free(&window_);
+  if (node_ != MPI_COMM_NULL) MPI_Comm_free(&node_);
+}
+
+void ProgressBoard::Publish(int slot, uint64_t count) {
+  if (slot >= kSlots) return;
+  std::atomic_ref<uint64_t>(mine_[slot]).store(count, std::memory_order_relaxed);
+}
+
+std::optional<uint64_t> ProgressBoard::Read(int world_rank, int slot) const {
+  uint64_t* slots = slots_of_rank_[static_cast<size_t>(world_rank)];
+  if (slot >= kSlots || slots == nullptr) return std::nullopt;
+  return std::atomic_ref<uint64_t>(slots[slot]).load(std::memory_order_relaxed);
+}
+
+}  // namespace equipoise::comm

@@ -1,0 +1,47 @@
+#ifndef EQUIPOISE_COMM_BACKENDS_MPI_PROGRESS_BOARD_H_
+#define EQUIPOISE_COMM_BACKENDS_MPI_PROGRESS_BOARD_H_
+
+#include <mpi.h>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+namespace equipoise::comm {
+
+// Memory that the ranks of one node share, in which each says how many collectives it has entered
+// on each of its communicators. MPI itself cannot tell a waiting rank who is missing; this can,
+// without a message and without the missing rank's help. One per process; used by its MPI thread.
+class ProgressBoard {
+ public:
+  // Communicators per rank that can be followed; of later ones nothing is known.
+  static constexpr int kSlots = 64;
+
+  // Collective over `world`.
+  static absl::StatusOr<std::unique_ptr<ProgressBoard>> Create(MPI_Comm world);
+  // Collective over `world`; before MPI_Finalize.
+  ~ProgressBoard();
+  ProgressBoard(const ProgressBoard&) = delete;
+  ProgressBoard& operator=(const ProgressBoard&) = delete;
+
+  // This rank has entered `count` collectives on the communicator of `slot`.
+  void Publish(int slot, uint64_t count);
+  // What `world_rank` has published, or nothing when it is on another node.
+  std::optional<uint64_t> Read(int world_rank, int slot) const;
+
+ private:
+  ProgressBoard() = default;
+  absl::Status MapNode(MPI_Comm world);
+
+  MPI_Comm node_ = MPI_COMM_NULL;
+  MPI_Win window_ = MPI_WIN_NULL;
+  uint64_t* mine_ = nullptr;
+  std::vector<uint64_t*> slots_of_rank_;  // [world size], null on other nodes
+};
+
+}  // namespace equipoise::comm
+
+#endif  // EQUIPOISE_COMM_BACKENDS_MPI_PROGRESS_BOARD_H_

@@ -1,0 +1,103 @@
+#include "comm/backends/mpi/work.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <chrono>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "comm/backends/mpi/status.h"
+
+namespace equipoise::comm {
+namespace {
+
+using std::chrono::microseconds;
+
+// How a waiting rank spends its time. Ranks may outnumber cores, and then a rank that spins keeps
+// the core from the one it waits for: after a moment it yields, and after a while it sleeps.
+class Backoff {
+ public:
+  void Pause(std::chrono::steady_clock::duration waited) {
+    if (waited < kSpin) return;
+    if (waited < kYield) {
+      sched_yield();
+      return;
+    }
+    std::this_thread::sleep_for(sleep_);
+    sleep_ = std::min(sleep_ * 2, kLongestSleep);
+  }
+
+ private:
+  static constexpr microseconds kSpin{10};
+  static constexpr microseconds kYield{20000};
+  static constexpr microseconds kLongestSleep{200};
+  microseconds sleep_{50};
+};
+
+}  // namespace
+
+MpiWork::~MpiWork() {
+  // After a time-out MPI still reads the types: leave them to the end of the process.
+  if (!complete_) return;
+  for (MPI_Datatype& type : types_) MPI_Type_free(&type);
+}
+
+bool MpiWork::Test() {
+  if (complete_) return true;
+  int done = 0;
+  statuses_.resize(requests_.size());
+  const int code =
+      MPI_Testall(static_cast<int>(requests_.size()), requests_.data(), &done, statuses_.data());
+  if (code == MPI_SUCCESS) {
+    complete_ = done != 0;
+    return complete_;
+  }
+  complete_ = true;
+  int cause = code;
+  for (const MPI_Status& status : statuses_) {
+    if (code == MPI_ERR_IN_STATUS && status.MPI_ERROR != MPI_SUCCESS) cause = status.MPI_ERROR;
+  }
+  const absl::Status failure = MpiStatus(cause, label_.verb);
+  status_ = absl::Status(failure.code(), absl::StrCat(label_.ToString(), ": ", failure.message()));
+  return true;
+}
+
+absl::Status MpiWork::Wait(const WaitOptions& options) {
+  WaitClock clock(options, label_);
+  Backoff backoff;
+  while (!Test()) {
+    const absl::Status status = clock.Check([this] { return DescribeMissing(); });
+    if (!status.ok()) {
+      runtime_->MarkBroken();
+      return status;
+    }
+    backoff.Pause(clock.elapsed());
+  }
+  return status_;
+}
+
+absl::StatusOr<MPI_Datatype> MpiWork::AddRowType(int count, MPI_Datatype element) {
+  MPI_Datatype type = MPI_DATATYPE_NULL;
+  EQ_RETURN_IF_MPI_ERROR(MPI_Type_contiguous(count, element, &type));
+  types_.push_back(type);
+  EQ_RETURN_IF_MPI_ERROR(MPI_Type_commit(&types_.back()));
+  return types_.back();
+}
+
+std::string MpiWork::DescribeMissing() const {
+  std::vector<int> missing;
+  std::vector<int> unknown;
+  for (int peer = 0; peer < label_.size; ++peer) {
+    const int world_rank = group_.world_ranks[static_cast<size_t>(peer)];
+    const std::optional<uint64_t> entered = runtime_->board().Read(world_rank, group_.slot);
+    if (!entered.has_value()) {
+      unknown.push_back(peer);
+    } else if (*entered <= label_.sequence) {
+      missing.push_back(peer);
+    }
+  }
+  return DescribeMissingRanks(missing, unknown);
+}
+
+}  // namespace equipoise::comm

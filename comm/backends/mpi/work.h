@@ -1,0 +1,62 @@
+#ifndef EQUIPOISE_COMM_BACKENDS_MPI_WORK_H_
+#define EQUIPOISE_COMM_BACKENDS_MPI_WORK_H_
+
+#include <mpi.h>
+
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "comm/backends/mpi/runtime.h"
+#include "comm/wait_clock.h"
+#include "comm/work.h"
+
+namespace equipoise::comm {
+
+// One MPI communicator, and how to find its ranks on the progress board. A value.
+struct MpiGroup {
+  MPI_Comm comm = MPI_COMM_NULL;
+  int slot = 0;
+  std::vector<int> world_ranks = {};  // [size]
+};
+
+// A collective in MPI's hands: its requests, and the arrays and types that MPI reads until they
+// are complete. MPI has no thread of its own, so Test() and Wait() are what moves bytes.
+class MpiWork final : public Work::State {
+ public:
+  // `group` must outlive it.
+  MpiWork(std::shared_ptr<MpiRuntime> runtime, const MpiGroup& group, OpLabel label)
+      : runtime_(std::move(runtime)), group_(group), label_(std::move(label)) {}
+  ~MpiWork() override;
+
+  bool Test() override;
+  absl::Status status() const override { return status_; }
+  absl::Status Wait(const WaitOptions& options) override;
+
+  // The next request to be started, or null. Pointers become invalid at the next call.
+  MPI_Request* AddRequest() { return &requests_.emplace_back(MPI_REQUEST_NULL); }
+  // A type of `count` neighbouring elements of `element`, freed with this.
+  absl::StatusOr<MPI_Datatype> AddRowType(int count, MPI_Datatype element);
+  // Keeps `values` until this is complete and gives their address.
+  const int* Keep(std::vector<int> values) {
+    return arrays_.emplace_back(std::make_unique<std::vector<int>>(std::move(values)))->data();
+  }
+
+ private:
+  std::string DescribeMissing() const;
+
+  const std::shared_ptr<MpiRuntime> runtime_;
+  const MpiGroup& group_;
+  const OpLabel label_;
+  std::vector<MPI_Request> requests_;
+  std::vector<MPI_Status> statuses_;
+  std::vector<MPI_Datatype> types_;
+  std::vector<std::unique_ptr<std::vector<int>>> arrays_;
+  bool complete_ = false;
+  absl::Status status_;
+};
+
+}  // namespace equipoise::comm
+
+#endif  // EQUIPOISE_COMM_BACKENDS_MPI_WORK_H_
