@@ -1,7 +1,7 @@
 """Runs a slow tool over source files, skipping those it has passed before.
 
-What passed is remembered by content (the file, the tool's version and settings) in a folder beside
-the tests' temporary ones, inside Bazel's output base: `bazel clean` forgets it.
+What passed is remembered by content (the file, the tool's version and settings) in a folder of
+Bazel's output tree, the only place that lasts from one run to the next: `bazel clean` forgets it.
 """
 
 import concurrent.futures
@@ -17,7 +17,8 @@ def _remembered_folder(name):
     temporary = os.environ.get("TEST_TMPDIR")
     if not temporary:
         return None  # Run by hand: check everything.
-    folder = os.path.join(os.path.dirname(os.path.realpath(temporary)), "lint_passed", name)
+    execution_root = os.path.dirname(os.path.dirname(os.path.realpath(temporary)))
+    folder = os.path.join(execution_root, "bazel-out", "lint_passed", name)
     os.makedirs(folder, exist_ok=True)
     return folder
 
