@@ -20,7 +20,10 @@ LoadStats ComputeLoadStats(std::span<const double> load);
 
 // What the same figures would be if every token chose K of E experts uniformly at random: balance
 // better than this cannot be told from luck in a sample of `tokens`. CV = sqrt((1 - K/E)/m),
-// Gini = CV / sqrt(pi), max/mean = 1 + CV * sqrt(2 ln E), m = tokens * K / E.
+// Gini = CV / sqrt(pi), max/mean = 1 + CV * sqrt(2 ln E), m = tokens * K / E: of a normal
+// distribution, so good from m of about 16 up; max/mean is on the high side. min/max is
+// (1 - d) / (1 + d) for max/mean = 1 + d, entropy 1 - CV^2 / (2 ln E), dead E * (1 - K/E)^tokens,
+// rounded. REQUIRES: tokens >= 0, 1 <= top_k <= num_experts.
 LoadStats SamplingFloor(int64_t tokens, int num_experts, int top_k);
 
 }  // namespace equipoise::routing

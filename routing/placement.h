@@ -39,7 +39,9 @@ class ExpertPlacement {
   }
 
  private:
-  ExpertPlacement() = default;
+  // REQUIRES: every entry in [0, num_owners).
+  ExpertPlacement(std::vector<int> owner_of, int num_owners);
+
   std::vector<int> owner_of_;    // [E]
   std::vector<int> slot_of_;     // [E]
   std::vector<int> expert_at_;   // [E]

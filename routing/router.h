@@ -58,6 +58,7 @@ struct RouterOptions {
   uint64_t seed = 0;
   // Prefix of logical names, for example "model.layers.3.mlp.".
   std::string name_prefix;
+  double init_stddev = 0.02;  // of its matrices' initial normal draws
   BalanceLossOptions balance_loss;
   ZLossOptions z_loss;
   CapacityOptions capacity;
@@ -90,8 +91,8 @@ struct RouterBackwardInput {
 };
 
 struct LossTerm {
-  std::string name;      // "balance", "z"
-  double value = 0.0;    // weighted by its coefficient: what the loss contains
+  std::string name;    // "balance", "z"
+  double value = 0.0;  // weighted by its coefficient: what the loss contains
 };
 
 // Decides which experts each token goes to, and with what weights; pure mathematics of this rank's
@@ -125,8 +126,7 @@ class Router {
   // ranks). `load` are the sums that Backward took as `statistics`: the step's own, or, under
   // accumulation, the previous step's; empty at the first such step.
   virtual std::vector<LossTerm> Losses(std::span<const double> sums, int64_t tokens,
-                                       std::span<const double> load,
-                                       int64_t load_tokens) const = 0;
+                                       std::span<const double> load, int64_t load_tokens) const = 0;
 };
 
 // Makes the router named options.kind and declares its parameters. InvalidArgument lists the known

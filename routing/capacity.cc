@@ -1,0 +1,47 @@
+#include "routing/capacity.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/base/check.h"
+#include "routing/cpu/drop_copies.h"
+
+namespace equipoise::routing {
+
+int64_t ExpertCapacity(const CapacityOptions& options, int64_t sequence_length, int num_experts,
+                       int top_k) {
+  EQ_CHECK_GT(options.factor, 0.0);
+  const double even = static_cast<double>(sequence_length) * top_k / num_experts;
+  // The bound also keeps huge factors in the range of integers.
+  const double copies =
+      std::min(std::ceil(options.factor * even), static_cast<double>(sequence_length));
+  return std::max<int64_t>(1, static_cast<int64_t>(copies));
+}
+
+int64_t ApplyCapacity(const Context& context, const CapacityOptions& options,
+                      int64_t sequence_length, int num_experts, TensorView expert_ids,
+                      TensorView gates) {
+  if (options.factor == 0.0) return 0;
+  const int64_t num_tokens = expert_ids.dim(0);
+  const int top_k = static_cast<int>(expert_ids.dim(1));
+  EQ_CHECK_EQ(gates.shape(), expert_ids.shape());
+  EQ_CHECK(sequence_length > 0 && num_tokens % sequence_length == 0)
+      << num_tokens << " tokens in sequences of " << sequence_length;
+  const int64_t capacity = ExpertCapacity(options, sequence_length, num_experts, top_k);
+
+  WorkspaceFrame frame(*context.scratch);
+  const auto members =
+      context.scratch->Allocate(DType::kI64, {sequence_length * top_k}).cpu<int64_t>();
+  const auto next = context.scratch->Allocate(DType::kI64, {num_experts + 1}).cpu<int64_t>();
+  int64_t num_dropped = 0;
+  DispatchFloat(gates.dtype(), [&]<typename T>() {
+    for (int64_t row = 0; row < num_tokens; row += sequence_length) {
+      num_dropped +=
+          cpu::DropCopies<T>(capacity, expert_ids.Rows(row, row + sequence_length).cpu<int32_t>(),
+                             gates.Rows(row, row + sequence_length).cpu<T>(), members, next);
+    }
+  });
+  return num_dropped;
+}
+
+}  // namespace equipoise::routing

@@ -1,0 +1,39 @@
+#include "routing/logits.h"
+
+#include <utility>
+
+#include "core/ops/gemm.h"
+
+namespace equipoise::routing {
+namespace {
+
+class LinearLogits final : public LogitSource {
+ public:
+  explicit LinearLogits(const Parameter* weight) : weight_(weight) {}
+
+  void Forward(const Context& context, ConstTensorView x, TensorView logits) const override {
+    LinearForward(context, x, weight_->value(), logits);
+  }
+
+  void Backward(const Context& context, ConstTensorView x, ConstTensorView dlogits,
+                TensorView dx) const override {
+    LinearBackward(context, x, weight_->value(), dlogits, dx, /*accumulate_dx=*/true,
+                   weight_->gradient());
+  }
+
+ private:
+  const Parameter* weight_;
+};
+
+}  // namespace
+
+std::unique_ptr<LogitSource> MakeLinearLogits(const RouterOptions& options,
+                                              ParameterRegistry& parameters) {
+  ParameterSpec spec;
+  spec.shape = {options.num_experts, options.hidden};
+  spec.init_stddev = options.init_stddev;
+  spec.parts = {{options.name_prefix + "gate.weight", spec.shape}};
+  return std::make_unique<LinearLogits>(parameters.Declare(std::move(spec)));
+}
+
+}  // namespace equipoise::routing

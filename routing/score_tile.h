@@ -1,0 +1,48 @@
+#ifndef EQUIPOISE_ROUTING_SCORE_TILE_H_
+#define EQUIPOISE_ROUTING_SCORE_TILE_H_
+
+#include <cstdint>
+
+#include "core/tensor/tensor_view.h"
+
+namespace equipoise::routing {
+
+// How logits become scores.
+enum class ScoreFunction : uint8_t {
+  kSoftmax,  // over all experts: scores are probabilities
+  kSigmoid,  // of each expert by itself (DeepSeek-V3); probabilities are the scores over their sum
+};
+
+// Everything the pieces of a score-based router know of n tokens, in scratch memory: a router
+// walks over its tokens tile by tile, so that nothing of T x E elements ever exists. Made by
+// ComputeScores, then SelectTopK; the same bits in the forward pass and when the backward pass
+// makes it again. Absent views are marked.
+struct ScoreTile {
+  ScoreFunction function = ScoreFunction::kSoftmax;
+  int64_t first_row = 0;     // of the tile, among the rows of the micro-batch
+  TensorView logits;         // [n, E]
+  TensorView probabilities;  // [n, E], rows sum to one
+  // [n]: score = normalizer * probability. Ones for softmax; the sum of the sigmoids otherwise.
+  TensorView normalizers;
+  // [n, E] softmax of the logits, and [n] the logarithm of its denominator. The same memory as the
+  // probabilities for kSoftmax; for kSigmoid absent unless asked for.
+  TensorView softmax;
+  TensorView log_sum_exp;
+  // I32 [n, K]: the experts chosen, before capacity.
+  ConstTensorView selected;
+
+  int64_t num_rows() const { return logits.dim(0); }
+  int64_t num_experts() const { return logits.dim(1); }
+};
+
+// Gradients of a loss by what a tile holds; everyone adds. ScoresBackward folds the first two into
+// the third.
+struct ScoreTileGradient {
+  TensorView probabilities;    // [n, E]
+  TensorView selected_scores;  // [n, K], by the score of the k-th expert chosen
+  TensorView logits;           // [n, E]
+};
+
+}  // namespace equipoise::routing
+
+#endif  // EQUIPOISE_ROUTING_SCORE_TILE_H_
