@@ -1,0 +1,271 @@
+#include "parallel/train_step.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "comm/collectives.h"
+#include "comm/exchange/row_exchange.h"
+#include "comm/host_mirror.h"
+#include "core/base/check.h"
+#include "core/base/status_macros.h"
+#include "core/ops/elementwise.h"
+#include "core/optim/clip.h"
+
+namespace equipoise::parallel {
+namespace {
+
+// Address space of each workspace; memory follows use.
+constexpr size_t kWorkspaceBytes = size_t{1} << 37;
+
+LoadSource Resolve(const BatchOptions& options) {
+  if (options.load_source != LoadSource::kAuto) return options.load_source;
+  return options.accumulation_steps == 1 ? LoadSource::kCurrentStep : LoadSource::kPreviousStep;
+}
+
+absl::StatusOr<routing::ExpertPlacement> MakePlacement(const TrainOptions& options, int owners) {
+  const std::vector<int>& table = options.layout.expert_owner;
+  if (table.empty()) {
+    return routing::ExpertPlacement::Contiguous(options.model.moe.router.num_experts, owners);
+  }
+  return routing::ExpertPlacement::FromTable(table, owners);
+}
+
+comm::WaitOptions WaitOf(const TrainOptions& options) {
+  comm::WaitOptions wait;
+  wait.warn_after = options.wait_warn;
+  wait.stop_after = options.wait_stop;
+  return wait;
+}
+
+}  // namespace
+
+TrainStep::TrainStep(Device& device, comm::Communicator& world, const TrainOptions& options,
+                     int num_domains)
+    : options_(options),
+      num_domains_(num_domains),
+      world_(world),
+      layout_(options.batch, world.size()),
+      stream_(MakeCpuStream()) {
+  context_.device = &device;
+  context_.stream = stream_.get();
+}
+
+absl::StatusOr<std::unique_ptr<TrainStep>> TrainStep::Create(Device& device,
+                                                             comm::Communicator& world,
+                                                             const TrainOptions& options,
+                                                             int num_domains) {
+  EQ_CHECK_GE(num_domains, 1);
+  if (options.batch.sequences < world.size()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("batch.sequences is ", options.batch.sequences, ", fewer than the ",
+                     world.size(), " ranks: a rank would never see a token. Start at most ",
+                     options.batch.sequences, " ranks or raise batch.sequences"));
+  }
+  std::unique_ptr<TrainStep> step(new TrainStep(device, world, options, num_domains));
+  EQ_RETURN_IF_ERROR(step->CreateMemory(device));
+  EQ_RETURN_IF_ERROR(step->CreateModel(device));
+  return step;
+}
+
+absl::Status TrainStep::CreateMemory(Device& device) {
+  EQ_ASSIGN_OR_RETURN(scratch_, Workspace::Create(device, kWorkspaceBytes));
+  EQ_ASSIGN_OR_RETURN(activations_, Workspace::Create(device, kWorkspaceBytes));
+  context_.scratch = scratch_.get();
+  context_.activations = activations_.get();
+  const int64_t sequences = layout_.MaxMicroBatchSequences();
+  const int64_t tokens = sequences * options_.batch.sequence_length;
+  EQ_ASSIGN_OR_RETURN(tokens_, Tensor::Create(device, DType::kI32, {tokens}));
+  EQ_ASSIGN_OR_RETURN(targets_, Tensor::Create(device, DType::kI32, {tokens}));
+  EQ_ASSIGN_OR_RETURN(losses_, Tensor::Create(device, DType::kF64, {tokens}));
+  EQ_ASSIGN_OR_RETURN(domain_sums_, Tensor::Create(device, DType::kF64, {2 * num_domains_}));
+  host_tokens_.resize(static_cast<size_t>(tokens));
+  host_targets_.resize(static_cast<size_t>(tokens));
+  host_losses_.resize(static_cast<size_t>(tokens));
+  host_domain_sums_.resize(static_cast<size_t>(2 * num_domains_));
+  sample_.resize(static_cast<size_t>(options_.batch.sequence_length) + 1);
+  sequence_domain_.resize(static_cast<size_t>(sequences));
+  return absl::OkStatus();
+}
+
+absl::Status TrainStep::CreateModel(Device& device) {
+  const comm::WaitOptions wait = WaitOf(options_);
+  EQ_ASSIGN_OR_RETURN(mesh_, Mesh::Create(world_, options_.layout.expert_parallel));
+  comm::Communicator& experts = mesh_->expert();
+  EQ_ASSIGN_OR_RETURN(routing::ExpertPlacement placement,
+                      MakePlacement(options_, experts.size()));
+  exchange_ = std::make_unique<ExpertExchange>(experts, std::move(placement),
+                                               comm::MakeFlatRowExchange(experts), wait);
+  EQ_ASSIGN_OR_RETURN(model_, Transformer::Create(options_.model, options_.layout.recompute,
+                                                  *exchange_, experts.rank(), parameters_));
+  const int64_t alignment[kNumParameterGroups] = {world_.size(), mesh_->expert_data().size()};
+  EQ_RETURN_IF_ERROR(parameters_.Allocate(device, options_.model.dtype, alignment));
+  parameters_.Initialize(device, options_.seed);
+  EQ_ASSIGN_OR_RETURN(sync_, GradientSync::Create(device, *mesh_, parameters_,
+                                                  options_.layout.bucket_elements, wait));
+  EQ_ASSIGN_OR_RETURN(optimizer_, ShardedOptimizer::Create(device, *mesh_, parameters_, *sync_));
+  EQ_ASSIGN_OR_RETURN(statistics_,
+                      RouterStatistics::Create(device, world_, model_->routers(),
+                                               Resolve(options_.batch), wait));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<MicroBatch> TrainStep::Load(const SampleSource& source, uint64_t first,
+                                           SequenceRange range) {
+  const ScopedPhase phase(&timers_, Phase::kData);
+  const int64_t length = options_.batch.sequence_length;
+  const int64_t tokens = range.size() * length;
+  for (int64_t i = 0; i < range.size(); ++i) {
+    int domain = 0;
+    EQ_RETURN_IF_ERROR(source(first + static_cast<uint64_t>(range.begin + i), sample_, &domain));
+    EQ_CHECK(domain >= 0 && domain < num_domains_) << "domain " << domain;
+    sequence_domain_[static_cast<size_t>(i)] = domain;
+    std::copy_n(sample_.begin(), length, host_tokens_.begin() + i * length);
+    std::copy_n(sample_.begin() + 1, length, host_targets_.begin() + i * length);
+  }
+  const std::span<const int32_t> inputs(host_tokens_.data(), static_cast<size_t>(tokens));
+  const std::span<const int32_t> outputs(host_targets_.data(), static_cast<size_t>(tokens));
+  MicroBatch batch;
+  comm::MirrorToDevice<int32_t>(context_, inputs, tokens_.view().Rows(0, tokens));
+  comm::MirrorToDevice<int32_t>(context_, outputs, targets_.view().Rows(0, tokens));
+  batch.tokens = tokens_.view().Rows(0, tokens);
+  batch.targets = targets_.view().Rows(0, tokens);
+  batch.sequence_length = length;
+  batch.first_token = range.begin * length;
+  return batch;
+}
+
+void TrainStep::Collect(int64_t tokens) {
+  const int64_t length = options_.batch.sequence_length;
+  const std::span<double> losses(host_losses_.data(), static_cast<size_t>(tokens));
+  comm::MirrorToHost<double>(context_, losses_.view().Rows(0, tokens), losses);
+  for (int64_t row = 0; row < tokens; ++row) {
+    const auto domain = static_cast<size_t>(sequence_domain_[static_cast<size_t>(row / length)]);
+    host_domain_sums_[domain] += losses[static_cast<size_t>(row)];
+    host_domain_sums_[domain + static_cast<size_t>(num_domains_)] += 1.0;
+  }
+}
+
+absl::Status TrainStep::ReduceDomains() {
+  const TensorView sums = domain_sums_.view();
+  comm::MirrorToDevice<double>(context_, host_domain_sums_, sums);
+  comm::WaitOptions wait = WaitOf(options_);
+  wait.name = "all-reduce of the losses";
+  EQ_RETURN_IF_ERROR(comm::AllReduce(world_, context_, sums, comm::ReduceOp::kSum, wait));
+  comm::MirrorToHost<double>(context_, sums, std::span<double>(host_domain_sums_));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<StepResult> TrainStep::ComputeGradient(const SampleSource& source, int64_t step) {
+  const int64_t batch_tokens = layout_.StepTokens();
+  const uint64_t first_sample = static_cast<uint64_t>((step - 1) * options_.batch.sequences);
+  std::fill(host_domain_sums_.begin(), host_domain_sums_.end(), 0.0);
+  for (const ParameterGroup group : {ParameterGroup::kReplicated, ParameterGroup::kExpert}) {
+    Fill(context_, 0.0, parameters_.gradients(group));
+  }
+  statistics_->BeginStep(context_, batch_tokens);
+  const StepContext step_context = {context_, &timers_, statistics_.get()};
+  const int micro_batches = options_.batch.accumulation_steps;
+  for (int m = 0; m < micro_batches; ++m) {
+    EQ_ASSIGN_OR_RETURN(MicroBatch batch, Load(source, first_sample,
+                                               layout_.OfMicroBatch(world_.rank(), m)));
+    batch.step = step;
+    statistics_->BeginMicroBatch(layout_.MicroBatchTokens(m));
+    Transformer::OnComplete on_complete;
+    if (m + 1 == micro_batches) {
+      on_complete = [this](int64_t first) {
+        const ScopedPhase phase(&timers_, Phase::kGradientSync);
+        return sync_->MarkComplete(context_, first);
+      };
+    }
+    const int64_t tokens = batch.tokens.dim(0);
+    EQ_RETURN_IF_ERROR(model_->ForwardBackward(step_context, batch, batch_tokens,
+                                               losses_.view().Rows(0, tokens), on_complete));
+    Collect(tokens);
+  }
+  const ScopedPhase phase(&timers_, Phase::kGradientSync);
+  EQ_RETURN_IF_ERROR(statistics_->EndStep(context_));
+  EQ_RETURN_IF_ERROR(ReduceDomains());
+  EQ_RETURN_IF_ERROR(sync_->Finish());
+  StepResult result;
+  result.step = step;
+  result.tokens = batch_tokens;
+  Describe(result);
+  return result;
+}
+
+void TrainStep::Describe(StepResult& result) const {
+  const size_t domains = static_cast<size_t>(num_domains_);
+  double total = 0.0;
+  for (size_t d = 0; d < domains; ++d) {
+    total += host_domain_sums_[d];
+    result.domain_cross_entropy.push_back(host_domain_sums_[d]);
+    result.domain_tokens.push_back(static_cast<int64_t>(host_domain_sums_[domains + d]));
+  }
+  result.cross_entropy = total / static_cast<double>(result.tokens);
+  result.loss = result.cross_entropy;
+  const std::vector<const routing::Router*> routers = model_->routers();
+  const std::vector<int> positions = model_->moe_layers();
+  for (int i = 0; i < static_cast<int>(routers.size()); ++i) {
+    MoeLayerResult layer;
+    layer.layer = positions[static_cast<size_t>(i)];
+    layer.sums = statistics_->Sums(i);
+    layer.losses = routers[static_cast<size_t>(i)]->Losses(
+        layer.sums, statistics_->tokens(), statistics_->Load(i), statistics_->load_tokens(i));
+    for (const routing::LossTerm& term : layer.losses) result.loss += term.value;
+    result.layers.push_back(std::move(layer));
+  }
+}
+
+absl::StatusOr<StepResult> TrainStep::Run(const SampleSource& source, int64_t step) {
+  timers_.Start();
+  EQ_ASSIGN_OR_RETURN(StepResult result, ComputeGradient(source, step));
+  const ScopedPhase phase(&timers_, Phase::kOptimizer);
+  result.learning_rate = LearningRate(options_.optimizer.schedule, step);
+  EQ_ASSIGN_OR_RETURN(result.gradient_norm, optimizer_->GradientNorm(context_));
+  if (!std::isfinite(result.loss) || !std::isfinite(result.gradient_norm)) {
+    return absl::DataLossError(absl::StrCat(
+        "step ", step, ": loss is ", result.loss, " and the gradient's norm is ",
+        result.gradient_norm, "; the parameters are those of step ", step - 1,
+        ". Lower optimizer.learning_rate or lengthen the warm-up, or resume from a checkpoint"));
+  }
+  const double max_norm = options_.optimizer.max_gradient_norm;
+  const double scale = max_norm > 0.0 ? ClipFactor(result.gradient_norm, max_norm) : 1.0;
+  EQ_RETURN_IF_ERROR(optimizer_->Update(context_, options_.optimizer.adamw, step,
+                                        result.learning_rate, scale));
+  timers_.Stop();
+  return result;
+}
+
+absl::StatusOr<EvaluationResult> TrainStep::Evaluate(const SampleSource& source, int64_t count) {
+  std::fill(host_domain_sums_.begin(), host_domain_sums_.end(), 0.0);
+  const StepContext step_context = {context_, nullptr, nullptr};
+  const int64_t capacity = layout_.MaxMicroBatchSequences();
+  // All ranks run the same number of forward passes, the last ones perhaps without sequences.
+  for (int64_t begin = 0; begin < count; begin += capacity * world_.size()) {
+    SequenceRange range;
+    range.begin = std::min(count, begin + world_.rank() * capacity);
+    range.end = std::min(count, range.begin + capacity);
+    EQ_ASSIGN_OR_RETURN(const MicroBatch batch, Load(source, 0, range));
+    const int64_t tokens = batch.tokens.dim(0);
+    EQ_RETURN_IF_ERROR(
+        model_->Evaluate(step_context, batch, losses_.view().Rows(0, tokens)));
+    Collect(tokens);
+  }
+  EQ_RETURN_IF_ERROR(ReduceDomains());
+  EvaluationResult result;
+  double total = 0.0;
+  double tokens = 0.0;
+  for (size_t d = 0; d < static_cast<size_t>(num_domains_); ++d) {
+    const double domain_tokens = host_domain_sums_[static_cast<size_t>(num_domains_) + d];
+    total += host_domain_sums_[d];
+    tokens += domain_tokens;
+    result.domain_cross_entropy.push_back(host_domain_sums_[d]);
+    result.domain_tokens.push_back(static_cast<int64_t>(domain_tokens));
+  }
+  result.cross_entropy = tokens > 0.0 ? total / tokens : 0.0;
+  return result;
+}
+
+}  // namespace equipoise::parallel

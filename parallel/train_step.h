@@ -1,0 +1,139 @@
+#ifndef EQUIPOISE_PARALLEL_TRAIN_STEP_H_
+#define EQUIPOISE_PARALLEL_TRAIN_STEP_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "comm/communicator.h"
+#include "core/device/context.h"
+#include "core/nn/parameter.h"
+#include "core/telemetry/timers.h"
+#include "core/tensor/tensor.h"
+#include "parallel/batch_layout.h"
+#include "parallel/gradient_sync.h"
+#include "parallel/mesh.h"
+#include "parallel/router_statistics.h"
+#include "parallel/sharded_optimizer.h"
+#include "parallel/train_options.h"
+#include "parallel/transformer.h"
+
+namespace equipoise::parallel {
+
+// Fills `tokens` [S + 1] with sample `index` and tells the domain it comes from. The same on every
+// rank; see TokenDataset::GetSample.
+using SampleSource =
+    std::function<absl::Status(uint64_t index, std::span<int32_t> tokens, int* domain)>;
+
+// One MoE layer in one step, over all ranks.
+struct MoeLayerResult {
+  int layer = 0;                          // position in the model
+  std::vector<double> sums;               // see routing::Router
+  std::vector<routing::LossTerm> losses;  // weighted auxiliary losses
+};
+
+// One optimizer step, over all ranks: the same on every rank.
+struct StepResult {
+  int64_t step = 0;
+  int64_t tokens = 0;
+  double loss = 0.0;  // what was minimised: cross entropy plus auxiliary losses
+  double cross_entropy = 0.0;
+  double learning_rate = 0.0;
+  double gradient_norm = 0.0;  // before clipping
+  std::vector<MoeLayerResult> layers;
+  // Sums of cross entropy, and numbers of tokens, by domain.
+  std::vector<double> domain_cross_entropy;
+  std::vector<int64_t> domain_tokens;
+};
+
+// Cross entropy on fixed samples, over all ranks; by domain, as above.
+struct EvaluationResult {
+  double cross_entropy = 0.0;  // mean over domains' tokens
+  std::vector<double> domain_cross_entropy;
+  std::vector<int64_t> domain_tokens;
+};
+
+// Everything one rank owns to train a model, and the step that uses it: forward and backward of
+// every micro-batch, gradient sum, clipping, update. Loss and gradients are those of the whole
+// batch, whatever the layout. Collective over the world; belongs to one thread; device and world
+// outlive it.
+class TrainStep {
+ public:
+  // Parameters are initialised from options.seed. `num_domains` >= 1 labels that samples may carry.
+  static absl::StatusOr<std::unique_ptr<TrainStep>> Create(Device& device,
+                                                           comm::Communicator& world,
+                                                           const TrainOptions& options,
+                                                           int num_domains);
+
+  // Step `step` (from 1) on samples [(step - 1) * B, step * B). DataLoss when the loss or the
+  // gradient is not finite: parameters are then those before the step.
+  absl::StatusOr<StepResult> Run(const SampleSource& source, int64_t step);
+
+  // Forward and backward of step `step` and the gradient sum, without the update: afterwards
+  // sync().shard() holds this rank's part of the gradient. For tests and Run.
+  absl::StatusOr<StepResult> ComputeGradient(const SampleSource& source, int64_t step);
+
+  // Samples [0, count) of `source`, dealt out over ranks.
+  absl::StatusOr<EvaluationResult> Evaluate(const SampleSource& source, int64_t count);
+
+  // Seconds by phase of the last Run on this rank.
+  const PhaseTimers& timers() const { return timers_; }
+  ParameterRegistry& parameters() { return parameters_; }
+  GradientSync& sync() { return *sync_; }
+  ShardedOptimizer& optimizer() { return *optimizer_; }
+  RouterStatistics& statistics() { return *statistics_; }
+  const routing::ExpertPlacement& placement() const { return exchange_->placement(); }
+  const Mesh& mesh() const { return *mesh_; }
+  const Context& context() const { return context_; }
+
+ private:
+  TrainStep(Device& device, comm::Communicator& world, const TrainOptions& options,
+            int num_domains);
+  absl::Status CreateMemory(Device& device);
+  absl::Status CreateModel(Device& device);
+  // Reads sequences [range) of a batch that starts at sample `first`; copies them to the device.
+  absl::StatusOr<MicroBatch> Load(const SampleSource& source, uint64_t first, SequenceRange range);
+  // Adds the losses of a micro-batch to the sums by domain.
+  void Collect(int64_t tokens);
+  absl::Status ReduceDomains();
+  void Describe(StepResult& result) const;
+
+  const TrainOptions options_;
+  const int num_domains_;
+  comm::Communicator& world_;
+  BatchLayout layout_;
+  std::unique_ptr<Stream> stream_;
+  std::unique_ptr<Workspace> scratch_;
+  std::unique_ptr<Workspace> activations_;
+  Context context_;
+  PhaseTimers timers_;
+
+  ParameterRegistry parameters_;
+  std::unique_ptr<Mesh> mesh_;
+  std::unique_ptr<ExpertExchange> exchange_;
+  std::unique_ptr<Transformer> model_;
+  std::unique_ptr<GradientSync> sync_;
+  std::unique_ptr<ShardedOptimizer> optimizer_;
+  std::unique_ptr<RouterStatistics> statistics_;
+
+  // Of the micro-batch under way.
+  Tensor tokens_;                       // I32 [max T]
+  Tensor targets_;                      // I32 [max T]
+  Tensor losses_;                       // F64 [max T]
+  std::vector<int32_t> host_tokens_;    // [max T]
+  std::vector<int32_t> host_targets_;   // [max T]
+  std::vector<int32_t> sample_;         // [S + 1]
+  std::vector<int> sequence_domain_;    // of each sequence
+  // Of the step: F64 [2 * num_domains], sums of cross entropy, then numbers of tokens.
+  Tensor domain_sums_;
+  std::vector<double> host_domain_sums_;
+  std::vector<double> host_losses_;
+};
+
+}  // namespace equipoise::parallel
+
+#endif  // EQUIPOISE_PARALLEL_TRAIN_STEP_H_
