@@ -19,6 +19,7 @@ absl::StatusOr<std::unique_ptr<MoeLayer>> MoeLayer::Create(
   const std::string mlp = prefix + "mlp.";
   routing::RouterOptions router = options.moe.router;
   router.hidden = options.hidden;
+  router.init_stddev = options.init_stddev;
   router.layer = layer;
   router.name_prefix = mlp;
   EQ_ASSIGN_OR_RETURN(result->router_, routing::MakeRouter(router, parameters));
