@@ -36,9 +36,8 @@ void AttentionForward(const Context& context, int64_t sequence_length, ConstTens
   cpu::AttentionForward(context, sequence_length, q, k, v, out, log_sum_exp);
 }
 
-void AttentionBackward(const Context& context, int64_t sequence_length,
-                       const AttentionSaved& saved, ConstTensorView dout, TensorView dq,
-                       TensorView dk, TensorView dv) {
+void AttentionBackward(const Context& context, int64_t sequence_length, const AttentionSaved& saved,
+                       ConstTensorView dout, TensorView dq, TensorView dk, TensorView dv) {
   const Shape statistics = CheckInputs(sequence_length, saved.q, saved.k, saved.v);
   const DType dtype = saved.q.dtype();
   CheckSame("out", saved.out, dtype, saved.q.shape());

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes golden_*.safetensors: small MoE language models trained for ten steps by PyTorch in double.
+"""Writes golden_*.safetensors: ten training steps of small MoE models by PyTorch in double.
 
 The models are written out plainly below, as the definition of what Equipoise must compute. Running
 the tests does not need PyTorch; changing this file does:
@@ -17,7 +17,7 @@ A golden file holds, with the names that Hugging Face's Qwen3-MoE gives to param
     final/NAME        parameters after the last step
     tokens            I64 [steps, B, S + 1]; inputs are [:, :, :-1], targets [:, :, 1:]
     loss, cross_entropy, grad_norm      F64 [steps]; the norm before clipping
-    balance_loss, z_loss                F64 [steps, layers], coefficient included, 0 for dense layers
+    balance_loss, z_loss                F64 [steps, layers], with coefficient; 0 for dense layers
 and every hyper-parameter as a string in __metadata__.
 """
 

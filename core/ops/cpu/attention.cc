@@ -6,7 +6,8 @@
 //     kQueryBlock), so a row's maximum is always that of some real score.
 //  3. Columns past a row's last visible key are zero before a block of probabilities or of their
 //     gradients enters a matrix product.
-//  4. Blocks run in a fixed order: sequence, head, queries, keys, all ascending. Sums into dk and dv
+//  4. Blocks run in a fixed order: sequence, head, queries, keys, all ascending. Sums into dk and
+//  dv
 //     (over query rows and the heads that share a key-value head) have that order.
 
 #include "core/ops/cpu/attention.h"
@@ -156,9 +157,8 @@ void ForwardRows(const Geometry& geometry, const ForwardPointers<T>& head, int64
     ScoreBlock(geometry, block, geometry.scale(), head.q, head.k, scores);
     softmax.Fold(geometry, block, scores, out);
     GemmKernel<T>(Transpose::kNo, Transpose::kNo, rows, geometry.head_dim, block.cols, 1.0, scores,
-                  block.cols, head.v + block.key_begin * geometry.kv_stride(),
-                  geometry.kv_stride(), block.key_begin == 0 ? 0.0 : 1.0, out,
-                  geometry.query_stride());
+                  block.cols, head.v + block.key_begin * geometry.kv_stride(), geometry.kv_stride(),
+                  block.key_begin == 0 ? 0.0 : 1.0, out, geometry.query_stride());
   });
   for (int64_t r = 0; r < rows; ++r) {
     const size_t i = static_cast<size_t>(r);
@@ -253,11 +253,15 @@ void Backward(const Context& context, const Geometry& geometry, const BackwardPo
   ForEachQueryBlock(geometry, [&](int64_t sequence, int64_t head, int64_t begin, int64_t rows) {
     const int64_t q = geometry.QueryOffset(sequence, head);
     const int64_t kv = geometry.KvOffset(sequence, head);
-    const BackwardPointers<T> one = {
-        all.q + q,     all.k + kv,  all.v + kv,
-        all.out + q,   all.log_sum_exp + geometry.StatisticsOffset(sequence, head),
-        all.dout + q,  all.dq + q,  all.dk + kv,
-        all.dv + kv};
+    const BackwardPointers<T> one = {all.q + q,
+                                     all.k + kv,
+                                     all.v + kv,
+                                     all.out + q,
+                                     all.log_sum_exp + geometry.StatisticsOffset(sequence, head),
+                                     all.dout + q,
+                                     all.dq + q,
+                                     all.dk + kv,
+                                     all.dv + kv};
     BackwardRows(geometry, one, begin, rows, scores, dp);
   });
 }
@@ -274,18 +278,16 @@ void AttentionForward(const Context& context, int64_t sequence_length, ConstTens
   });
 }
 
-void AttentionBackward(const Context& context, int64_t sequence_length,
-                       const AttentionSaved& saved, ConstTensorView dout, TensorView dq,
-                       TensorView dk, TensorView dv) {
+void AttentionBackward(const Context& context, int64_t sequence_length, const AttentionSaved& saved,
+                       ConstTensorView dout, TensorView dq, TensorView dk, TensorView dv) {
   DispatchFloat(saved.q.dtype(), [&]<typename T>() {
     // Blocks add to these; dq's first block overwrites.
     std::fill(dk.cpu<T>().begin(), dk.cpu<T>().end(), T{0});
     std::fill(dv.cpu<T>().begin(), dv.cpu<T>().end(), T{0});
     Backward<T>(context, GeometryOf(sequence_length, saved.q, saved.k),
                 {saved.q.cpu<T>().data(), saved.k.cpu<T>().data(), saved.v.cpu<T>().data(),
-                 saved.out.cpu<T>().data(), saved.log_sum_exp.cpu<T>().data(),
-                 dout.cpu<T>().data(), dq.cpu<T>().data(), dk.cpu<T>().data(),
-                 dv.cpu<T>().data()});
+                 saved.out.cpu<T>().data(), saved.log_sum_exp.cpu<T>().data(), dout.cpu<T>().data(),
+                 dq.cpu<T>().data(), dk.cpu<T>().data(), dv.cpu<T>().data()});
   });
 }
 

@@ -9,11 +9,9 @@
 namespace equipoise::cpu {
 
 void AttentionForward(const Context& context, int64_t sequence_length, ConstTensorView q,
-                      ConstTensorView k, ConstTensorView v, TensorView out,
-                      TensorView log_sum_exp);
-void AttentionBackward(const Context& context, int64_t sequence_length,
-                       const AttentionSaved& saved, ConstTensorView dout, TensorView dq,
-                       TensorView dk, TensorView dv);
+                      ConstTensorView k, ConstTensorView v, TensorView out, TensorView log_sum_exp);
+void AttentionBackward(const Context& context, int64_t sequence_length, const AttentionSaved& saved,
+                       ConstTensorView dout, TensorView dq, TensorView dk, TensorView dv);
 
 }  // namespace equipoise::cpu
 

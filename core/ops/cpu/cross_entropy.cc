@@ -68,8 +68,8 @@ struct Chunk {
                     head, width, 0, dx, width);
     }
     if (dhead != nullptr) {
-      GemmKernel<T>(Transpose::kYes, Transpose::kNo, vocabulary, width, rows, 1, logits,
-                    vocabulary, x, width, 1, dhead, width);
+      GemmKernel<T>(Transpose::kYes, Transpose::kNo, vocabulary, width, rows, 1, logits, vocabulary,
+                    x, width, 1, dhead, width);
     }
   }
 };

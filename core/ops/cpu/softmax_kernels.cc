@@ -9,9 +9,9 @@
 #define HWY_TARGET_INCLUDE "core/ops/cpu/softmax_kernels.cc"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 // After foreach_target.h:
-#include "hwy/highway.h"
-#include "hwy/contrib/math/math-inl.h"
 #include "core/base/vector_access-inl.h"
+#include "hwy/contrib/math/math-inl.h"
+#include "hwy/highway.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace equipoise::cpu::HWY_NAMESPACE {

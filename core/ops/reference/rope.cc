@@ -9,7 +9,8 @@ namespace equipoise::reference {
 void Rope(double theta, int64_t sequence_length, int64_t heads, int64_t head_dim, double direction,
           std::span<double> x) {
   const int64_t half = head_dim / 2;
-  const int64_t rows = heads * head_dim == 0 ? 0 : static_cast<int64_t>(x.size()) / heads / head_dim;
+  const int64_t rows =
+      heads * head_dim == 0 ? 0 : static_cast<int64_t>(x.size()) / heads / head_dim;
   for (int64_t t = 0; t < rows; ++t) {
     for (int64_t head = 0; head < heads; ++head) {
       for (int64_t d = 0; d < half; ++d) {

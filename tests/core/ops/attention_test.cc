@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -79,49 +81,124 @@ struct Problem {
   TensorView q, k, v, dout, out, log_sum_exp, dq, dk, dv;
 };
 
-double MaxRowNorm(const std::vector<double>& values, int64_t width) {
-  double largest = 0.0;
-  for (size_t i = 0; i < values.size(); i += static_cast<size_t>(width)) {
-    largest = std::max(largest, EuclideanNorm(std::span(values).subspan(
-                                    i, static_cast<size_t>(width))));
+// First-order bounds on the errors, summed along the paths they take. A dot product of rounded
+// vectors errs by 2 epsilon |a| |b|, a sum of n terms by 2 sqrt(n) epsilon of the terms' sizes.
+class ErrorBounds {
+ public:
+  // Maxima over the elements of each tensor.
+  double out = 0.0, log_sum_exp = 0.0, dq = 0.0, dk = 0.0, dv = 0.0;
+
+  ErrorBounds(const Problem& p, const reference::AttentionOutputs& exact)
+      : shape_(p.shape),
+        epsilon_(Epsilon(p.dtype)),
+        scale_(1.0 / std::sqrt(static_cast<double>(p.shape.head_dim))),
+        q_(ToDoubles(p.q)),
+        k_(ToDoubles(p.k)),
+        v_(ToDoubles(p.v)),
+        dout_(ToDoubles(p.dout)),
+        exact_(exact),
+        dk_(k_.size(), 0.0),
+        dv_(v_.size(), 0.0) {
+    const int64_t rows = shape_.num_sequences * shape_.sequence_length;
+    for (int64_t i = 0; i < rows; ++i) {
+      for (int64_t head = 0; head < shape_.query_heads; ++head) AddRow(i, head);
+    }
+    dk = MaxAbs(dk_);
+    dv = MaxAbs(dv_);
   }
-  return largest;
-}
 
-// First-order bounds on the errors, from the sizes of what is multiplied.
-struct Tolerances {
-  double out, log_sum_exp, dq, dk, dv;
-};
+ private:
+  using Vector = std::span<const double>;
 
-Tolerances ComputeTolerances(const Problem& p, const std::vector<double>& log_sum_exp) {
-  const std::vector<double> q = ToDoubles(p.q), k = ToDoubles(p.k), v = ToDoubles(p.v);
-  const std::vector<double> dout = ToDoubles(p.dout);
-  const double epsilon = Epsilon(p.dtype);
-  const double scale = 1.0 / std::sqrt(static_cast<double>(p.shape.head_dim));
-  const int64_t dim = p.shape.head_dim, length = p.shape.sequence_length;
-  const int64_t column = length * p.shape.query_heads / p.shape.kv_heads;
-  // Of a score; a probability's relative error is twice that (its own and its row's), plus the
-  // rounding of exp, of sums over the row, and of the saved log-sum-exp.
-  const double score = scale * DotTolerance(p.dtype, dim, MaxAbs(q), MaxAbs(k)) +
-                       epsilon * scale * MaxRowNorm(q, dim) * MaxRowNorm(k, dim);
-  const double row = 2.0 * score + DotTolerance(p.dtype, length, 1.0, 1.0) + 8.0 * epsilon;
-  const double saved = row + epsilon * MaxAbs(log_sum_exp);
-  // p (dp - delta), with |dp|, |delta| <= gain.
-  const double gain = MaxRowNorm(dout, dim) * MaxRowNorm(v, dim);
-  const double score_gradient =
-      2.0 * gain * saved + gain * row + 2.0 * DotTolerance(p.dtype, dim, MaxAbs(dout), MaxAbs(v));
-  // The largest sum of one key's probabilities over the queries: dv for dout = 1.
-  const std::vector<double> ones(dout.size(), 1.0);
-  const double mass = MaxAbs(reference::AttentionBackward(p.shape, {q, k, v}, ones).dv);
-  const auto chain = [&](int64_t terms, double factor) {
-    return scale * factor * (score_gradient + 2.0 * gain * DotTolerance(p.dtype, terms, 1.0, 1.0));
+  Vector QueryRow(const std::vector<double>& values, int64_t i, int64_t head) const {
+    return Vector(values).subspan(
+        static_cast<size_t>((i * shape_.query_heads + head) * shape_.head_dim),
+        static_cast<size_t>(shape_.head_dim));
+  }
+  size_t KvOffset(int64_t j, int64_t head) const {
+    const int64_t kv_head = head / (shape_.query_heads / shape_.kv_heads);
+    return static_cast<size_t>((j * shape_.kv_heads + kv_head) * shape_.head_dim);
+  }
+  Vector KvRow(const std::vector<double>& values, int64_t j, int64_t head) const {
+    return Vector(values).subspan(KvOffset(j, head), static_cast<size_t>(shape_.head_dim));
+  }
+  double OfSum(int64_t terms) const {
+    return 2.0 * epsilon_ * std::sqrt(static_cast<double>(terms));
+  }
+  static double Dot(Vector a, Vector b) {
+    return std::inner_product(a.begin(), a.end(), b.begin(), 0.0);
+  }
+
+  struct Key {
+    int64_t j;
+    double p, p_error;  // relative
+    double dp, dp_error;
   };
-  return {.out = MaxAbs(v) * row,
-          .log_sum_exp = score + row + epsilon * MaxAbs(log_sum_exp),
-          .dq = chain(length, MaxAbs(k)),
-          .dk = mass * chain(column, MaxAbs(q)),
-          .dv = mass * MaxAbs(dout) * (saved + DotTolerance(p.dtype, column, 1.0, 1.0))};
-}
+
+  // The probabilities and their gradients that query (i, head) gives to its keys.
+  std::vector<Key> KeysOf(int64_t i, int64_t head) {
+    const Vector q = QueryRow(q_, i, head), dout = QueryRow(dout_, i, head);
+    const double lse = exact_.log_sum_exp[static_cast<size_t>(i * shape_.query_heads + head)];
+    const double q_norm = scale_ * EuclideanNorm(q);
+    std::vector<Key> keys;
+    double k_norm = 0.0;  // mean under p
+    for (int64_t j = i / shape_.sequence_length * shape_.sequence_length; j <= i; ++j) {
+      const Vector k = KvRow(k_, j, head), v = KvRow(v_, j, head);
+      const double distance = scale_ * Dot(q, k) - lse;
+      keys.push_back({j, std::exp(distance), epsilon_ * std::fabs(distance), Dot(dout, v),
+                      2.0 * epsilon_ * EuclideanNorm(dout) * EuclideanNorm(v)});
+      k_norm += keys.back().p * EuclideanNorm(k);
+    }
+    // Of the log-sum-exp: that of the scores in it, of the sum, of storing it.
+    const double row_error = 2.0 * epsilon_ * q_norm * k_norm + epsilon_ * std::fabs(lse) +
+                             OfSum(static_cast<int64_t>(keys.size())) + 8.0 * epsilon_;
+    log_sum_exp = std::max(log_sum_exp, row_error);
+    for (Key& key : keys) {
+      key.p_error += row_error + 2.0 * epsilon_ * q_norm * EuclideanNorm(KvRow(k_, key.j, head));
+    }
+    return keys;
+  }
+
+  void AddRow(int64_t i, int64_t head) {
+    const std::vector<Key> keys = KeysOf(i, head);
+    const Vector q = QueryRow(q_, i, head), dout = QueryRow(dout_, i, head);
+    const Vector y = QueryRow(exact_.out, i, head);
+    const int64_t group = shape_.query_heads / shape_.kv_heads;
+    const double row_sum = OfSum(static_cast<int64_t>(keys.size()));
+    const double column_sum = OfSum(shape_.sequence_length * group);
+    // delta = <dout, y>; y errs with the probabilities, about itself since they sum to one.
+    const double delta = Dot(dout, y);
+    double delta_error = 2.0 * epsilon_ * EuclideanNorm(dout) * EuclideanNorm(y);
+    std::vector<double> y_error(y.size(), 0.0);
+    for (const Key& key : keys) {
+      delta_error +=
+          key.p * key.p_error * std::fabs(key.dp - delta) + row_sum * key.p * std::fabs(key.dp);
+      const Vector v = KvRow(v_, key.j, head);
+      for (size_t d = 0; d < y.size(); ++d) {
+        y_error[d] += key.p * (key.p_error * std::fabs(v[d] - y[d]) + row_sum * std::fabs(v[d]));
+      }
+    }
+    out = std::max(out, MaxAbs(y_error));
+    double dq_error = 0.0;
+    for (const Key& key : keys) {
+      const double ds = scale_ * key.p * std::fabs(key.dp - delta);
+      const double ds_error =
+          ds * (key.p_error + 4.0 * epsilon_) + scale_ * key.p * (key.dp_error + delta_error);
+      dq_error += (ds_error + row_sum * ds) * MaxAbs(KvRow(k_, key.j, head));
+      const size_t at = KvOffset(key.j, head);
+      dk_[at] += (ds_error + column_sum * ds) * MaxAbs(q);
+      dv_[at] += key.p * (key.p_error + column_sum) * MaxAbs(dout);
+    }
+    dq = std::max(dq, dq_error);
+  }
+
+  AttentionShape shape_;
+  double epsilon_, scale_;
+  std::vector<double> q_, k_, v_, dout_;
+  const reference::AttentionOutputs& exact_;
+  // For the first feature of each key; the bound is the same for all.
+  std::vector<double> dk_, dv_;
+};
 
 void ExpectMatchesReference(const Case& c, DType dtype) {
   SCOPED_TRACE(Describe(c, dtype));
@@ -132,7 +209,7 @@ void ExpectMatchesReference(const Case& c, DType dtype) {
   const std::vector<double> q = ToDoubles(p.q), k = ToDoubles(p.k), v = ToDoubles(p.v);
   const auto forward = reference::AttentionForward(c.shape, {q, k, v});
   const auto backward = reference::AttentionBackward(c.shape, {q, k, v}, ToDoubles(p.dout));
-  const Tolerances tolerance = ComputeTolerances(p, forward.log_sum_exp);
+  const ErrorBounds tolerance(p, forward);
   EXPECT_TRUE(AllClose(ToDoubles(p.out), forward.out, tolerance.out)) << "out";
   EXPECT_TRUE(AllClose(ToDoubles(p.log_sum_exp), forward.log_sum_exp, tolerance.log_sum_exp))
       << "log_sum_exp";
@@ -150,20 +227,20 @@ TEST_P(AttentionTest, MatchesReference) {
 }
 
 // Blocks are 64 queries by 256 keys: lengths on both sides of both, and not multiples of a vector.
-INSTANTIATE_TEST_SUITE_P(
-    Shapes, AttentionTest,
-    ::testing::Values(Case{{0, 5, 2, 1, 4}},     // no rows
-                      Case{{1, 1, 1, 1, 1}},     // one of everything
-                      Case{{3, 1, 6, 2, 2}},     // each token alone
-                      Case{{2, 7, 4, 4, 6}},     // no grouping
-                      Case{{2, 7, 6, 2, 8}},     // three queries a key
-                      Case{{2, 13, 5, 1, 3}},    // all queries, one key
-                      Case{{1, 64, 2, 1, 16}},   // a block exactly
-                      Case{{2, 65, 2, 2, 5}},    // one past
-                      Case{{1, 256, 1, 1, 2}},   // a key block exactly
-                      Case{{1, 257, 3, 1, 7}},   // one past
-                      Case{{1, 331, 2, 1, 33}},  // both partial
-                      Case{{2, 7, 6, 2, 8}, 70.0}, Case{{1, 300, 2, 1, 8}, 100.0}));
+INSTANTIATE_TEST_SUITE_P(Shapes, AttentionTest,
+                         ::testing::Values(Case{{0, 5, 2, 1, 4}},     // no rows
+                                           Case{{1, 1, 1, 1, 1}},     // one of everything
+                                           Case{{3, 1, 6, 2, 2}},     // each token alone
+                                           Case{{2, 7, 4, 4, 6}},     // no grouping
+                                           Case{{2, 7, 6, 2, 8}},     // three queries a key
+                                           Case{{2, 13, 5, 1, 3}},    // all queries, one key
+                                           Case{{1, 64, 2, 1, 16}},   // a block exactly
+                                           Case{{2, 65, 2, 2, 5}},    // one past
+                                           Case{{1, 256, 1, 1, 2}},   // a key block exactly
+                                           Case{{1, 257, 3, 1, 7}},   // one past
+                                           Case{{1, 331, 2, 1, 33}},  // both partial
+                                           Case{{2, 7, 6, 2, 8}, 70.0},
+                                           Case{{1, 300, 2, 1, 8}, 100.0}));
 
 std::vector<Case> CasesForDifferences() {
   return {Case{{1, 1, 1, 1, 2}}, Case{{2, 5, 3, 1, 2}}, Case{{1, 6, 4, 2, 3}},
@@ -233,8 +310,7 @@ TEST(AttentionTest, HugeEqualScoresAverageTheValues) {
     sums[i % 2] += v[i];
     expected[i] = sums[i % 2] / static_cast<double>(i / 2 + 1);
   }
-  EXPECT_TRUE(AllClose(ToDoubles(p.out), expected,
-                       DotTolerance(DType::kF32, 300, 1.0, MaxAbs(v))));
+  EXPECT_TRUE(AllClose(ToDoubles(p.out), expected, DotTolerance(DType::kF32, 300, 1.0, MaxAbs(v))));
 }
 
 TEST(AttentionTest, SameBitsTwice) {
