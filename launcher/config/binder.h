@@ -1,0 +1,56 @@
+#ifndef EQUIPOISE_LAUNCHER_CONFIG_BINDER_H_
+#define EQUIPOISE_LAUNCHER_CONFIG_BINDER_H_
+
+#include <google/protobuf/message.h>
+
+#include "absl/strings/string_view.h"
+#include "launcher/config/problem.h"
+#include "launcher/config/provenance.h"
+#include "launcher/config/syntax.h"
+
+namespace equipoise::launcher {
+
+// Lays texts over a message, one after the other: what comes later wins. Single values are
+// replaced, blocks are merged field by field, lists are replaced whole, and naming one member of a
+// oneof drops the other. Inside one text every single value may be given once.
+//
+// Fills `message` and `provenance` by reflection and reports what does not fit the schema to
+// `problems`; what was reported does not change the message. All three must outlive it.
+class Binder {
+ public:
+  Binder(google::protobuf::Message& message, Provenance& provenance, ProblemList& problems)
+      : root_(message), provenance_(provenance), problems_(problems) {}
+
+  // The fields of a file.
+  void BindFile(const SyntaxValue& file);
+
+  // The right-hand side `text` of an override of `path` ("moe.top_k"), both parts of `source`.
+  // Text may stand without quotes.
+  void BindOverride(absl::string_view path, absl::string_view text, int source);
+
+ private:
+  using Message = google::protobuf::Message;
+  using Field = google::protobuf::FieldDescriptor;
+
+  void BindFields(const std::vector<SyntaxField>& fields, const std::string& path,
+                  Message& message);
+  void BindField(const SyntaxField& syntax, const Field& field, const std::string& path,
+                 Message& message);
+  void BindSingle(const SyntaxValue& value, const Location& where, const Field& field,
+                  const std::string& path, Message& message);
+  void BindList(const SyntaxValue& value, const Location& where, const Field& field,
+                const std::string& path, Message& message);
+  void DropOtherMembers(const Field& field, const std::string& path);
+  void ReportUnknown(const std::string& name, const Location& where, const std::string& path,
+                     const Message& message);
+  // The field that `path` names and the message that holds it; reports and returns null otherwise.
+  const Field* FindField(absl::string_view path, const Location& where, Message** holder);
+
+  Message& root_;
+  Provenance& provenance_;
+  ProblemList& problems_;
+};
+
+}  // namespace equipoise::launcher
+
+#endif  // EQUIPOISE_LAUNCHER_CONFIG_BINDER_H_

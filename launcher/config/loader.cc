@@ -1,0 +1,184 @@
+#include "launcher/config/loader.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <system_error>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "configs/schema/run.pb.h"
+#include "core/io/hash.h"
+#include "launcher/config/binder.h"
+#include "launcher/config/printer.h"
+#include "launcher/config/problem.h"
+#include "launcher/config/provenance.h"
+#include "launcher/config/rules.h"
+#include "launcher/config/suggest.h"
+#include "launcher/config/syntax.h"
+#include "launcher/config/translate.h"
+
+namespace equipoise::launcher {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Far above any configuration; a data file given by mistake is not read to its end.
+constexpr uintmax_t kLargestFile = 1 << 20;
+
+// A file next to `path` whose name is like its name; "" if there is none.
+std::string SimilarFile(const fs::path& path) {
+  std::error_code error;
+  const fs::path folder = path.parent_path();
+  std::vector<std::string> names;
+  for (fs::directory_iterator it(folder.empty() ? "." : folder, error), end; it != end && !error;
+       it.increment(error)) {
+    names.push_back(it->path().filename().string());
+  }
+  std::sort(names.begin(), names.end());
+  const std::string nearest = Nearest(path.filename().string(), names);
+  return nearest.empty() ? "" : (folder / nearest).string();
+}
+
+// The text of a file, or InvalidArgument with the reason, the path left out.
+absl::StatusOr<std::string> ReadText(const std::string& path) {
+  std::error_code error;
+  const fs::file_status status = fs::status(path, error);
+  if (!fs::exists(status)) {
+    const std::string similar = SimilarFile(path);
+    return absl::InvalidArgumentError(absl::StrCat(
+        "no such file", similar.empty() ? "" : absl::StrCat("; did you mean ", similar, "?")));
+  }
+  if (!fs::is_regular_file(status)) return absl::InvalidArgumentError("is not a file");
+  if (fs::file_size(path, error) > kLargestFile) {
+    return absl::InvalidArgumentError("is larger than 1 MiB: not a configuration");
+  }
+  std::ifstream stream(path, std::ios::binary);
+  std::string text((std::istreambuf_iterator<char>(stream)), std::istreambuf_iterator<char>());
+  if (!stream) return absl::InvalidArgumentError(absl::StrCat("cannot be read: ", strerror(errno)));
+  return text;
+}
+
+// The strings of a file's `include` fields, with their places.
+std::vector<SyntaxValue> IncludesOf(const SyntaxValue& file) {
+  std::vector<SyntaxValue> includes;
+  auto add = [&](const SyntaxValue& value) {
+    if (value.kind == SyntaxValue::Kind::kString) includes.push_back(value);
+  };
+  for (const SyntaxField& field : file.fields) {
+    if (field.name != "include") continue;
+    add(field.value);
+    for (const SyntaxValue& item : field.value.items) add(item);
+  }
+  return includes;
+}
+
+// One load: what has been read so far and what is wrong with it.
+class Loader {
+ public:
+  explicit Loader(const LoadRequest& request)
+      : request_(request), binder_(config_, provenance_, problems_) {}
+
+  absl::StatusOr<LoadedConfig> Run() {
+    const absl::StatusOr<std::string> text = ReadText(request_.path);
+    if (!text.ok()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(request_.path, ": ", text.status().message(), "\n"));
+    }
+    AddFile(request_.path, *text);
+    for (size_t i = 0; i < request_.overrides.size(); ++i) AddOverride(i);
+    CheckRules(config_, provenance_, request_.num_ranks, problems_);
+    if (!problems_.empty()) return absl::InvalidArgumentError(problems_.ToString());
+    return Finish();
+  }
+
+ private:
+  void AddFile(const std::string& path, const std::string& text) {
+    const int source = problems_.AddSource(path, text, /*is_file=*/true);
+    files_.push_back(path);
+    open_.push_back(path);
+    const SyntaxValue file = ParseFields(text, source, problems_);
+    for (const SyntaxValue& include : IncludesOf(file)) AddInclude(path, include);
+    binder_.BindFile(file);
+    open_.pop_back();
+  }
+
+  void AddInclude(const std::string& from, const SyntaxValue& include) {
+    const std::string path =
+        (fs::path(from).parent_path() / include.text).lexically_normal().string();
+    std::error_code error;
+    for (const std::string& outer : open_) {
+      if (path != outer && !fs::equivalent(path, outer, error)) continue;
+      return problems_.Add(include.where,
+                           absl::StrCat("include goes round in a circle: ",
+                                        absl::StrJoin(open_, " includes "), " includes ", path));
+    }
+    const absl::StatusOr<std::string> text = ReadText(path);
+    if (text.ok()) return AddFile(path, *text);
+    problems_.Add(include.where, absl::StrCat("include \"", include.text, "\": ", path, ": ",
+                                              text.status().message()));
+  }
+
+  void AddOverride(size_t index) {
+    const std::string& text = request_.overrides[index];
+    const int source = problems_.AddSource(absl::StrCat("--set #", index + 1, " '", text, "'"), "",
+                                           /*is_file=*/false);
+    Location where;
+    where.source = source;
+    const size_t equals = text.find('=');
+    if (equals == std::string::npos) {
+      return problems_.Add(where, "expected PATH=VALUE, as in moe.top_k=2");
+    }
+    const absl::string_view path =
+        absl::StripAsciiWhitespace(absl::string_view(text).substr(0, equals));
+    if (path == "include") {
+      return problems_.Add(where, "include has no effect here: it belongs into a file");
+    }
+    binder_.BindOverride(path, absl::string_view(text).substr(equals + 1), source);
+  }
+
+  LoadedConfig Finish() {
+    LoadedConfig loaded;
+    ResolveDefaults(DefaultName(), config_);
+    loaded.options = Translate(config_);
+    loaded.resolved_text = ResolvedText(config_);
+    loaded.hash = HashToHex(Xxh3(loaded.resolved_text));
+    loaded.files = files_;
+    loaded.overrides = request_.overrides;
+    return loaded;
+  }
+
+  // The file's name without folder and extension, made fit for a directory.
+  std::string DefaultName() const {
+    std::string name = fs::path(request_.path).stem().string();
+    for (char& c : name) {
+      if (!absl::ascii_isalnum(c) && c != '-' && c != '_' && c != '.') c = '-';
+    }
+    constexpr size_t kLongest = 100;
+    name.resize(std::min(name.size(), kLongest));
+    const bool legal = !name.empty() && absl::ascii_isalnum(name.front());
+    return legal ? name : absl::StrCat("run", name).substr(0, kLongest);
+  }
+
+  const LoadRequest& request_;
+  ProblemList problems_;
+  Provenance provenance_{Location{}};
+  config::RunConfig config_;
+  Binder binder_;
+  std::vector<std::string> files_;
+  std::vector<std::string> open_;  // the files being read, outermost first
+};
+
+}  // namespace
+
+absl::StatusOr<LoadedConfig> LoadConfig(const LoadRequest& request) {
+  return Loader(request).Run();
+}
+
+}  // namespace equipoise::launcher

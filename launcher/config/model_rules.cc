@@ -1,0 +1,172 @@
+// Rules about the model, its experts, and how they lie on the ranks.
+#include <cstdint>
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "core/nn/parameter.h"
+#include "launcher/config/rule_context.h"
+#include "launcher/config/suggest.h"
+#include "launcher/config/translate.h"
+#include "routing/router.h"
+
+namespace equipoise::launcher {
+namespace {
+
+// The divisor of `number` nearest to `wish`, the larger of equals.
+int64_t NearestDivisor(int64_t number, int64_t wish) {
+  int64_t best = number;
+  for (int64_t divisor = 1; divisor <= number; ++divisor) {
+    if (number % divisor != 0) continue;
+    if (std::abs(divisor - wish) <= std::abs(best - wish)) best = divisor;
+  }
+  return best;
+}
+
+void CheckHeads(const RuleContext& context) {
+  const config::Model& model = context.config.model();
+  const int heads = model.num_heads();
+  const int kv_heads = model.num_kv_heads();
+  if (heads > 0 && kv_heads > 0 && heads % kv_heads != 0 &&
+      context.Usable({"model.num_heads", "model.num_kv_heads"})) {
+    context.Fail(
+        {"model.num_kv_heads", "model.num_heads"},
+        absl::StrCat("model.num_kv_heads is ", kv_heads, ", which does not divide the ", heads,
+                     " of model.num_heads; did you mean ", NearestDivisor(heads, kv_heads), "?"));
+  }
+}
+
+void CheckHeadDim(const RuleContext& context) {
+  const config::Model& model = context.config.model();
+  if (!context.Usable({"model.hidden", "model.num_heads", "model.head_dim"})) return;
+  int64_t head_dim = model.head_dim();
+  if (head_dim == 0) {
+    if (model.num_heads() == 0 || model.hidden() == 0) return;
+    if (model.hidden() % model.num_heads() != 0) {
+      return context.Fail({"model.num_heads", "model.hidden"},
+                          absl::StrCat("model.hidden ", model.hidden(), " is not a multiple of ",
+                                       "model.num_heads ", model.num_heads(),
+                                       ": change one, or set model.head_dim"));
+    }
+    head_dim = model.hidden() / model.num_heads();
+  }
+  if (head_dim % 2 == 0) return;
+  context.Fail(
+      {"model.head_dim", "model.num_heads", "model.hidden"},
+      absl::StrCat("the width of a head is ", head_dim, " (model.head_dim, or hidden / ",
+                   "num_heads), but RoPE needs an even one; did you mean ", head_dim + 1, "?"));
+}
+
+void CheckDenseLayers(const RuleContext& context) {
+  const config::Model& model = context.config.model();
+  const int dense = model.num_dense_layers();
+  if (context.Usable({"model.num_layers", "model.num_dense_layers"}) && model.num_layers() > 0 &&
+      dense > model.num_layers()) {
+    context.Fail({"model.num_dense_layers"},
+                 absl::StrCat("model.num_dense_layers is ", dense, ", more than the ",
+                              model.num_layers(), " of model.num_layers"));
+  }
+  if (!context.Usable({"model.num_dense_layers", "model.dense_width"})) return;
+  if (dense > 0 && model.dense_width() == 0) {
+    context.Fail({"model.num_dense_layers"},
+                 "model.dense_width must be set when model.num_dense_layers is not 0");
+  }
+  if (dense == 0 && model.dense_width() > 0) {
+    context.Fail({"model.dense_width"},
+                 "model.dense_width has no effect: model.num_dense_layers is 0");
+  }
+}
+
+void CheckOwners(const RuleContext& context) {
+  const config::Layout& layout = context.config.layout();
+  const int num_experts = context.config.moe().num_experts();
+  if (layout.expert_owner().empty() || !context.Usable({"layout.expert_owner"})) return;
+  if (num_experts > 0 && layout.expert_owner_size() != num_experts &&
+      context.Usable({"moe.num_experts"})) {
+    context.Fail({"layout.expert_owner"},
+                 absl::StrCat("layout.expert_owner names ", layout.expert_owner_size(),
+                              " owners, but moe.num_experts is ", num_experts));
+  }
+  if (!context.Usable({"layout.expert_parallel"})) return;
+  int owners = layout.expert_parallel();
+  if (owners == 0) owners = context.num_ranks.value_or(0);
+  if (owners == 0) return;
+  for (int e = 0; e < layout.expert_owner_size(); ++e) {
+    if (layout.expert_owner(e) < owners) continue;
+    context.Fail(
+        {absl::StrCat("layout.expert_owner[", e, "]"), "layout.expert_owner"},
+        absl::StrCat("layout.expert_owner gives expert ", e, " to rank ", layout.expert_owner(e),
+                     ", but its group has ranks 0 to ", owners - 1));
+  }
+}
+
+// Asks the router itself whether its settings go together: this layer knows none of them.
+void CheckRouter(const RuleContext& context) {
+  const config::RunConfig& config = context.config;
+  if (config.model().hidden() < 1 || config.moe().num_experts() < 1 || config.moe().top_k() < 1 ||
+      config.moe().top_k() > config.moe().num_experts()) {
+    return;
+  }
+  const routing::RouterOptions options = TranslateRouter(config);
+  const std::string path = "moe.router." + options.kind;
+  if (!context.Usable({"model.hidden", "moe.num_experts", "moe.top_k", "moe.router",
+                       "moe.balance_loss", "moe.z_loss"})) {
+    return;
+  }
+  ParameterRegistry parameters;  // declarations only: nothing is allocated
+  const auto router = routing::MakeRouter(options, parameters);
+  if (router.ok()) return;
+  context.Fail({path, "moe.router", "moe"}, std::string(router.status().message()));
+}
+
+}  // namespace
+
+void CheckModelRules(const RuleContext& context) {
+  CheckHeads(context);
+  CheckHeadDim(context);
+  CheckDenseLayers(context);
+}
+
+void CheckMoeRules(const RuleContext& context) {
+  const config::Moe& moe = context.config.moe();
+  const config::Model& model = context.config.model();
+  const bool has_experts = context.Usable({"model.num_layers", "model.num_dense_layers"}) &&
+                           model.num_layers() > model.num_dense_layers();
+  auto need = [&](const char* path, int64_t value, const char* meaning) {
+    if (value != 0 || !has_experts || !context.Usable({path})) return;
+    context.Fail({path}, absl::StrCat(path, " must be set: ", meaning));
+  };
+  need("moe.num_experts", moe.num_experts(), "the routed experts E of a layer");
+  need("moe.top_k", moe.top_k(), "the experts K every token goes to");
+  need("moe.expert_width", moe.expert_width(), "the width F of an expert");
+  if (moe.num_experts() > 0 && moe.top_k() > moe.num_experts() &&
+      context.Usable({"moe.top_k", "moe.num_experts"})) {
+    context.Fail({"moe.top_k", "moe.num_experts"},
+                 absl::StrCat("moe.top_k is ", moe.top_k(), ", more than the ", moe.num_experts(),
+                              " of moe.num_experts"));
+  }
+  CheckRouter(context);
+}
+
+void CheckLayoutRules(const RuleContext& context) {
+  const config::Layout& layout = context.config.layout();
+  const std::vector<std::string> exchanges = {"flat"};
+  if (context.Usable({"layout.exchange"}) && layout.exchange() != exchanges.front()) {
+    context.Fail(
+        {"layout.exchange"},
+        absl::StrCat("layout.exchange \"", layout.exchange(), "\" is not one of ",
+                     absl::StrJoin(exchanges, ", "), DidYouMean(layout.exchange(), exchanges)));
+  }
+  CheckOwners(context);
+  const int group = layout.expert_parallel();
+  if (!context.num_ranks.has_value() || group == 0) return;
+  if (!context.Usable({"layout.expert_parallel"}) || *context.num_ranks % group == 0) return;
+  context.Fail({"layout.expert_parallel"},
+               absl::StrCat("layout.expert_parallel is ", group, ", which does not divide the ",
+                            *context.num_ranks, " ranks of this job; did you mean ",
+                            NearestDivisor(*context.num_ranks, group), "?"));
+}
+
+}  // namespace equipoise::launcher

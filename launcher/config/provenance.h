@@ -1,0 +1,45 @@
+#ifndef EQUIPOISE_LAUNCHER_CONFIG_PROVENANCE_H_
+#define EQUIPOISE_LAUNCHER_CONFIG_PROVENANCE_H_
+
+#include <map>
+#include <set>
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include "launcher/config/problem.h"
+
+namespace equipoise::launcher {
+
+// Where every field of a configuration was written, by path: "moe.top_k", "data.domain[1].name".
+// Belongs to one thread.
+class Provenance {
+ public:
+  // `fallback`: where a problem with something that nobody wrote is reported.
+  explicit Provenance(Location fallback) : fallback_(fallback) {}
+
+  void Write(const std::string& path, const Location& where);
+  // Forgets `path` and all below it: a later text replaced it.
+  void Erase(const std::string& path);
+  // Its value could not be read, and has been reported: no rule may judge it. Also everything
+  // below it.
+  void MarkBroken(const std::string& path) { broken_.insert(path); }
+
+  bool IsWritten(const std::string& path) const { return written_.count(path) > 0; }
+  bool IsBroken(const std::string& path) const;
+  // Of the field, or of the nearest block around it that was written.
+  Location Find(absl::string_view path) const;
+
+ private:
+  Location fallback_;
+  std::map<std::string, Location, std::less<>> written_;
+  std::set<std::string, std::less<>> broken_;
+};
+
+// "a" and "b": "a.b"; "" and "b": "b".
+std::string JoinPath(const std::string& parent, absl::string_view name);
+// The path of the block or list around `path`; "" at the top.
+absl::string_view ParentPath(absl::string_view path);
+
+}  // namespace equipoise::launcher
+
+#endif  // EQUIPOISE_LAUNCHER_CONFIG_PROVENANCE_H_

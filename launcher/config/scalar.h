@@ -1,0 +1,22 @@
+#ifndef EQUIPOISE_LAUNCHER_CONFIG_SCALAR_H_
+#define EQUIPOISE_LAUNCHER_CONFIG_SCALAR_H_
+
+#include <google/protobuf/message.h>
+
+#include <optional>
+#include <string>
+
+#include "launcher/config/syntax.h"
+
+namespace equipoise::launcher {
+
+// Sets `field` of `message` to `value`, or adds it when the field is repeated. Returns what is
+// wrong instead, and then leaves the message alone: another type, an unknown name, NaN, an
+// infinity, or a number outside the field's range. REQUIRES: `field` is not a message.
+std::optional<std::string> SetScalar(const SyntaxValue& value,
+                                     const google::protobuf::FieldDescriptor& field,
+                                     google::protobuf::Message& message);
+
+}  // namespace equipoise::launcher
+
+#endif  // EQUIPOISE_LAUNCHER_CONFIG_SCALAR_H_

@@ -1,0 +1,226 @@
+#include "launcher/config/translate.h"
+
+#include <google/protobuf/descriptor.h>
+
+#include <string>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "core/base/check.h"
+
+namespace equipoise::launcher {
+namespace {
+
+using google::protobuf::FieldDescriptor;
+using google::protobuf::Message;
+
+routing::LossScope ToScope(config::BalanceLoss::Scope scope) {
+  switch (scope) {
+    case config::BalanceLoss::GLOBAL_BATCH:
+      return routing::LossScope::kGlobalBatch;
+    case config::BalanceLoss::RUNNING:
+      return routing::LossScope::kRunning;
+    case config::BalanceLoss::MICRO_BATCH:
+      return routing::LossScope::kMicroBatch;
+    case config::BalanceLoss::SEQUENCE:
+      return routing::LossScope::kSequence;
+  }
+  EQ_CHECK(false);
+}
+
+TokenFormat ToFormat(config::Domain::Format format) {
+  switch (format) {
+    case config::Domain::AUTO:
+      return TokenFormat::kAuto;
+    case config::Domain::MEGATRON:
+      return TokenFormat::kMegatron;
+    case config::Domain::LLM_C:
+      return TokenFormat::kLlmC;
+    case config::Domain::NANO_GPT:
+      return TokenFormat::kNanoGpt;
+    case config::Domain::BYTES:
+      return TokenFormat::kBytes;
+  }
+  EQ_CHECK(false);
+}
+
+ScheduleKind ToKind(config::Schedule::Kind kind) {
+  switch (kind) {
+    case config::Schedule::CONSTANT:
+      return ScheduleKind::kConstant;
+    case config::Schedule::COSINE:
+      return ScheduleKind::kCosine;
+    case config::Schedule::WSD:
+      return ScheduleKind::kWsd;
+  }
+  EQ_CHECK(false);
+}
+
+parallel::LoadSource ToLoadSource(config::Batch::LoadSource source) {
+  switch (source) {
+    case config::Batch::AUTO:
+      return parallel::LoadSource::kAuto;
+    case config::Batch::CURRENT_STEP:
+      return parallel::LoadSource::kCurrentStep;
+    case config::Batch::PREVIOUS_STEP:
+      return parallel::LoadSource::kPreviousStep;
+  }
+  EQ_CHECK(false);
+}
+
+ProgressBar ToProgressBar(config::Telemetry::Progress progress) {
+  switch (progress) {
+    case config::Telemetry::AUTO:
+      return ProgressBar::kAuto;
+    case config::Telemetry::ON:
+      return ProgressBar::kOn;
+    case config::Telemetry::OFF:
+      return ProgressBar::kOff;
+  }
+  EQ_CHECK(false);
+}
+
+parallel::ModelOptions TranslateModel(const config::RunConfig& config) {
+  const config::Model& from = config.model();
+  parallel::ModelOptions model;
+  model.vocabulary = from.vocabulary();
+  model.hidden = from.hidden();
+  model.num_layers = from.num_layers();
+  model.num_heads = from.num_heads();
+  model.num_kv_heads = from.num_kv_heads();
+  model.head_dim = from.head_dim();
+  model.qk_norm = from.qk_norm();
+  model.rope_theta = from.rope_theta();
+  model.norm_epsilon = from.norm_epsilon();
+  model.tied_embeddings = from.tied_embeddings();
+  model.num_dense_layers = from.num_dense_layers();
+  model.dense_width = from.dense_width();
+  model.init_stddev = from.init_stddev();
+  model.moe.router = TranslateRouter(config);
+  model.moe.expert_width = config.moe().expert_width();
+  model.moe.shared_expert_width = config.moe().shared_expert_width();
+  return model;
+}
+
+parallel::LayoutOptions TranslateLayout(const config::Layout& from) {
+  parallel::LayoutOptions layout;
+  layout.expert_parallel = from.expert_parallel();
+  layout.expert_owner.assign(from.expert_owner().begin(), from.expert_owner().end());
+  layout.exchange = from.exchange();
+  layout.bucket_elements = from.bucket_elements();
+  layout.recompute = from.recompute();
+  return layout;
+}
+
+parallel::OptimizerOptions TranslateOptimizer(const config::RunConfig& config) {
+  const config::AdamW& adamw = config.optimizer().adamw();
+  const config::Schedule& schedule = config.optimizer().schedule();
+  parallel::OptimizerOptions optimizer;
+  optimizer.adamw.beta1 = adamw.beta1();
+  optimizer.adamw.beta2 = adamw.beta2();
+  optimizer.adamw.epsilon = adamw.epsilon();
+  optimizer.adamw.weight_decay = adamw.weight_decay();
+  optimizer.schedule.kind = ToKind(schedule.kind());
+  optimizer.schedule.peak = schedule.peak();
+  optimizer.schedule.final_ratio = schedule.final_ratio();
+  optimizer.schedule.warmup_steps = schedule.warmup_steps();
+  optimizer.schedule.total_steps = config.steps();
+  optimizer.schedule.decay_steps = schedule.decay_steps();
+  optimizer.max_gradient_norm = config.optimizer().max_gradient_norm();
+  return optimizer;
+}
+
+// `path` from the corpus's root, unless it is absolute.
+std::string FromRoot(const std::string& root, const std::string& path) {
+  if (root.empty() || absl::StartsWith(path, "/")) return path;
+  return absl::EndsWith(root, "/") ? root + path : absl::StrCat(root, "/", path);
+}
+
+enum class Split { kTrain, kValidation };
+
+DatasetOptions TranslateData(const config::RunConfig& config, Split split) {
+  DatasetOptions data;
+  for (const config::Domain& domain : config.data().domain()) {
+    const auto& paths = split == Split::kTrain ? domain.train() : domain.validation();
+    if (paths.empty()) continue;
+    DataSource source;
+    source.domain = domain.name();
+    for (const std::string& path : paths) {
+      source.paths.push_back(FromRoot(config.data().root(), path));
+    }
+    source.weight = domain.weight();
+    source.format = ToFormat(domain.format());
+    data.sources.push_back(source);
+  }
+  data.sequence_length = config.batch().sequence_length();
+  data.vocab_size = config.model().vocabulary();
+  data.separator = config.data().separator();
+  data.seed = static_cast<uint64_t>(config.seed());
+  return data;
+}
+
+}  // namespace
+
+routing::RouterOptions TranslateRouter(const config::RunConfig& config) {
+  const config::Moe& moe = config.moe();
+  routing::RouterOptions router;
+  router.hidden = config.model().hidden();
+  router.num_experts = moe.num_experts();
+  router.top_k = moe.top_k();
+  router.seed = static_cast<uint64_t>(config.seed());
+  router.balance_loss.coefficient = moe.balance_loss().coefficient();
+  router.balance_loss.scope = ToScope(moe.balance_loss().scope());
+  router.z_loss.coefficient = moe.z_loss().coefficient();
+  router.capacity.factor = moe.capacity_factor();
+  const auto* oneof = config::Router::descriptor()->FindOneofByName("kind");
+  const FieldDescriptor* chosen =
+      config::Router::GetReflection()->GetOneofFieldDescriptor(moe.router(), oneof);
+  if (chosen == nullptr) chosen = oneof->field(0);
+  router.kind = chosen->name();
+  router.settings = ToSettings(config::Router::GetReflection()->GetMessage(moe.router(), chosen));
+  return router;
+}
+
+void ResolveDefaults(const std::string& default_name, config::RunConfig& config) {
+  config.clear_include();
+  if (config.name().empty()) config.set_name(default_name);
+  config::Model& model = *config.mutable_model();
+  if (model.num_kv_heads() == 0) model.set_num_kv_heads(model.num_heads());
+  if (model.head_dim() == 0) model.set_head_dim(model.hidden() / model.num_heads());
+  config::Router& router = *config.mutable_moe()->mutable_router();
+  if (router.kind_case() == config::Router::KIND_NOT_SET) router.mutable_top_k();
+}
+
+RunOptions Translate(const config::RunConfig& config) {
+  RunOptions run;
+  run.name = config.name();
+  parallel::TrainOptions& train = run.train;
+  train.model = TranslateModel(config);
+  train.layout = TranslateLayout(config.layout());
+  train.batch.sequences = config.batch().sequences();
+  train.batch.sequence_length = config.batch().sequence_length();
+  train.batch.accumulation_steps = config.batch().accumulation_steps();
+  train.batch.load_source = ToLoadSource(config.batch().load_source());
+  train.optimizer = TranslateOptimizer(config);
+  train.checkpoint.every_steps = config.checkpoint().every_steps();
+  train.checkpoint.save_at_end = config.checkpoint().save_at_end();
+  train.checkpoint.keep = config.checkpoint().keep();
+  train.checkpoint.resume = config.checkpoint().resume();
+  train.validation.every_steps = config.validation().every_steps();
+  train.validation.sequences = config.validation().sequences();
+  train.data = TranslateData(config, Split::kTrain);
+  train.steps = config.steps();
+  if (config.max_minutes() > 0) train.time_limit = absl::Minutes(config.max_minutes());
+  train.seed = static_cast<uint64_t>(config.seed());
+  train.wait_warn = absl::Seconds(config.wait().warn_seconds());
+  train.wait_stop = absl::Seconds(config.wait().stop_seconds());
+  if (train.validation.sequences > 0) {
+    run.validation_data = TranslateData(config, Split::kValidation);
+  }
+  run.telemetry.console_every_steps = config.telemetry().console_every_steps();
+  run.telemetry.progress = ToProgressBar(config.telemetry().progress());
+  return run;
+}
+
+}  // namespace equipoise::launcher
