@@ -1,52 +1,59 @@
 #include "core/telemetry/timers.h"
 
-#include <numeric>
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "core/base/check.h"
 
 namespace equipoise {
+namespace {
 
-const char* Name(Phase phase) {
-  switch (phase) {
-    case Phase::kData:
-      return "data";
-    case Phase::kAttention:
-      return "attention";
-    case Phase::kRoute:
-      return "route";
-    case Phase::kDispatch:
-      return "dispatch";
-    case Phase::kExperts:
-      return "experts";
-    case Phase::kCombine:
-      return "combine";
-    case Phase::kHead:
-      return "head";
-    case Phase::kGradientSync:
-      return "gradient_sync";
-    case Phase::kOptimizer:
-      return "optimizer";
-    case Phase::kOther:
-      return "other";
+int64_t SteadyNanoseconds() {
+  const auto now = std::chrono::steady_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();
+}
+
+}  // namespace
+
+PhaseTimers::PhaseTimers() : PhaseTimers(SteadyNanoseconds) {}
+
+PhaseTimers::PhaseTimers(Clock clock)
+    : clock_(std::move(clock)), last_(clock_()), nanoseconds_(kNumPhases, 0) {
+  open_.reserve(16);
+}
+
+void PhaseTimers::Charge() {
+  const int64_t now = clock_();
+  const Phase phase = open_.empty() ? Phase::kOther : open_.back();
+  nanoseconds_[static_cast<size_t>(phase)] += now - last_;
+  last_ = now;
+}
+
+void PhaseTimers::Enter(Phase phase) {
+  Charge();
+  open_.push_back(phase);
+}
+
+void PhaseTimers::Leave() {
+  EQ_CHECK(!open_.empty());
+  Charge();
+  open_.pop_back();
+}
+
+void PhaseTimers::StartStep() {
+  last_ = clock_();
+  std::fill(nanoseconds_.begin(), nanoseconds_.end(), 0);
+}
+
+PhaseSeconds PhaseTimers::FinishStep() {
+  Charge();
+  PhaseSeconds result;
+  for (int i = 0; i < kNumPhases; ++i) {
+    int64_t& spent = nanoseconds_[static_cast<size_t>(i)];
+    result[static_cast<Phase>(i)] = static_cast<double>(std::exchange(spent, 0)) * 1e-9;
   }
-  return "?";
-}
-
-void PhaseTimers::Start() {
-  seconds_.fill(0.0);
-  current_ = Phase::kOther;
-  since_ = std::chrono::steady_clock::now();
-}
-
-double PhaseTimers::total_seconds() const {
-  return std::accumulate(seconds_.begin(), seconds_.end(), 0.0);
-}
-
-Phase PhaseTimers::Enter(Phase phase) {
-  const auto now = std::chrono::steady_clock::now();
-  seconds_[static_cast<size_t>(current_)] += std::chrono::duration<double>(now - since_).count();
-  since_ = now;
-  const Phase outer = current_;
-  current_ = phase;
-  return outer;
+  return result;
 }
 
 }  // namespace equipoise

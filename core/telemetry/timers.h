@@ -1,66 +1,56 @@
 #ifndef EQUIPOISE_CORE_TELEMETRY_TIMERS_H_
 #define EQUIPOISE_CORE_TELEMETRY_TIMERS_H_
 
-#include <array>
-#include <chrono>
-#include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "core/telemetry/phase.h"
 
 namespace equipoise {
 
-// What a training step spends its time on. kOther is the rest of the step.
-enum class Phase : uint8_t {
-  kData,
-  kAttention,
-  kRoute,
-  kDispatch,
-  kExperts,
-  kCombine,
-  kHead,  // final norm, language-model head and cross entropy
-  kGradientSync,
-  kOptimizer,
-  kOther,
-};
-inline constexpr size_t kNumPhases = 10;
-
-// "data", "attention", ...: as in telemetry.
-const char* Name(Phase phase);
-
-// Seconds per phase of one rank. Phases nest: time inside an inner phase counts for the inner one
-// alone, so that all phases add up to the time between Start and Stop. Belongs to one thread.
+// Splits the wall clock of one thread over phases. Every moment since StartStep counts for exactly
+// one phase: the innermost one open, or kOther if none is, so the phases add up to the step. Not
+// thread-safe: one a rank, used by its training thread. Scopes must not outlive it.
+//
+//   timers.StartStep();
+//   { PhaseTimers::Scope scope(timers, Phase::kExperts); ... }
+//   record.time = timers.FinishStep();
 class PhaseTimers {
  public:
-  // All phases to zero; time runs for kOther from now on.
-  void Start();
-  // Books the time up to now.
-  void Stop() { Enter(Phase::kOther); }
-  double seconds(Phase phase) const { return seconds_[static_cast<size_t>(phase)]; }
-  double total_seconds() const;
+  // Nanoseconds that never go back, from any origin.
+  using Clock = std::function<int64_t()>;
+
+  PhaseTimers();  // std::chrono::steady_clock
+  explicit PhaseTimers(Clock clock);
+
+  // Opens a phase until the end of the scope; scopes nest like the blocks they live in.
+  class Scope {
+   public:
+    Scope(PhaseTimers& timers, Phase phase) : timers_(timers) { timers_.Enter(phase); }
+    ~Scope() { timers_.Leave(); }
+    Scope(const Scope&) = delete;
+    Scope& operator=(const Scope&) = delete;
+
+   private:
+    PhaseTimers& timers_;
+  };
+
+  // Forgets all time so far. Scopes may be open, and stay so.
+  void StartStep();
+  // Seconds of each phase since StartStep; starts the next step.
+  PhaseSeconds FinishStep();
 
  private:
-  friend class ScopedPhase;
-  // Books the time since the last change to the phase under way; returns that phase.
-  Phase Enter(Phase phase);
+  void Enter(Phase phase);
+  void Leave();
+  // Gives the time since the last call to the innermost open phase.
+  void Charge();
 
-  std::array<double, kNumPhases> seconds_ = {};
-  Phase current_ = Phase::kOther;
-  std::chrono::steady_clock::time_point since_;
-};
-
-// Counts its lifetime for `phase`. `timers` may be null.
-class ScopedPhase {
- public:
-  ScopedPhase(PhaseTimers* timers, Phase phase)
-      : timers_(timers), outer_(timers == nullptr ? Phase::kOther : timers->Enter(phase)) {}
-  ~ScopedPhase() {
-    if (timers_ != nullptr) timers_->Enter(outer_);
-  }
-  ScopedPhase(const ScopedPhase&) = delete;
-  ScopedPhase& operator=(const ScopedPhase&) = delete;
-
- private:
-  PhaseTimers* timers_;
-  Phase outer_;
+  const Clock clock_;
+  int64_t last_;
+  std::vector<Phase> open_;
+  std::vector<int64_t> nanoseconds_;  // indexed by Phase
 };
 
 }  // namespace equipoise

@@ -1,0 +1,112 @@
+// The rows of metrics.jsonl; docs/telemetry.md is their description.
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "core/telemetry/metrics_writer.h"
+
+namespace equipoise {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json ToJson(const NamedValues& values) {
+  Json object = Json::object();
+  for (const auto& [name, value] : values) object[name] = value;
+  return object;
+}
+
+Json ToJson(const PhaseSeconds& time) {
+  Json object = Json::object();
+  for (int i = 0; i < kNumPhases; ++i) {
+    const Phase phase = static_cast<Phase>(i);
+    object[std::string(Name(phase))] = time[phase];
+  }
+  return object;
+}
+
+Json ToJson(const LayerRecord& layer) {
+  Json object;
+  object["layer"] = layer.layer;
+  object["counts"] = layer.counts;
+  object["gini"] = layer.gini;
+  object["min_max"] = layer.min_max;
+  object["max_over_mean"] = layer.max_over_mean;
+  object["cv"] = layer.cv;
+  object["entropy"] = layer.entropy;
+  object["dead"] = layer.dead;
+  object["dropped_share"] = layer.dropped_share;
+  object["floor_gini"] = layer.floor_gini;
+  if (layer.floor_min_max.has_value()) object["floor_min_max"] = *layer.floor_min_max;
+  object["floor_max_over_mean"] = layer.floor_max_over_mean;
+  object["floor_cv"] = layer.floor_cv;
+  if (layer.router_entropy.has_value()) object["router_entropy"] = *layer.router_entropy;
+  object["rank_loads"] = layer.rank_loads;
+  object["auxiliary"] = ToJson(layer.auxiliary);
+  return object;
+}
+
+Json ToJson(const ValidationRecord& validation) {
+  Json domains = Json::object();
+  for (const DomainLoss& domain : validation.domains) {
+    domains[domain.domain] = {{"loss", domain.loss}, {"bits_per_byte", domain.bits_per_byte}};
+  }
+  Json object;
+  object["loss"] = validation.loss;
+  object["bits_per_byte"] = validation.bits_per_byte;
+  object["domains"] = std::move(domains);
+  return object;
+}
+
+// Replaces numbers JSON cannot say and notes them by JSON pointer. As deep as a row: four levels.
+void ReplaceNonFinite(Json& value, const Json::json_pointer& where, Json& found) {
+  if (value.is_number_float()) {
+    const double number = value.get<double>();
+    if (std::isfinite(number)) return;
+    found[where.to_string()] = std::isnan(number) ? "nan" : number > 0 ? "inf" : "-inf";
+    value = nullptr;
+  } else if (value.is_object()) {
+    for (auto& [key, child] : value.items()) ReplaceNonFinite(child, where / key, found);
+  } else if (value.is_array()) {
+    for (size_t i = 0; i < value.size(); ++i) ReplaceNonFinite(value[i], where / i, found);
+  }
+}
+
+std::string Finish(Json row) {
+  Json non_finite = Json::object();
+  ReplaceNonFinite(row, Json::json_pointer(), non_finite);
+  if (!non_finite.empty()) row["non_finite"] = std::move(non_finite);
+  // A domain's or loss's name may come from a file name in any encoding.
+  return row.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+}  // namespace
+
+std::string StepRecordToJson(const StepRecord& record) {
+  Json row;
+  row["step"] = record.step;
+  row["tokens"] = record.tokens_seen;
+  row["loss"] = record.loss;
+  row["cross_entropy"] = record.cross_entropy;
+  row["auxiliary"] = ToJson(record.auxiliary);
+  row["learning_rate"] = record.learning_rate;
+  row["gradient_norm"] = record.gradient_norm;
+  row["tokens_per_second"] = record.tokens_per_second;
+  row["step_seconds"] = record.step_seconds;
+  row["time"] = ToJson(record.time);
+  if (record.mfu.has_value()) row["mfu"] = *record.mfu;
+  row["moe"] = Json::array();
+  for (const LayerRecord& layer : record.layers) row["moe"].push_back(ToJson(layer));
+  if (record.validation.has_value()) row["validation"] = ToJson(*record.validation);
+  return Finish(std::move(row));
+}
+
+std::string ValidationToJson(int64_t step, int64_t tokens_seen, const ValidationRecord& record) {
+  Json row;
+  row["step"] = step;
+  row["tokens"] = tokens_seen;
+  row["validation"] = ToJson(record);
+  return Finish(std::move(row));
+}
+
+}  // namespace equipoise

@@ -1,0 +1,77 @@
+#ifndef EQUIPOISE_CORE_TELEMETRY_STEP_RECORD_H_
+#define EQUIPOISE_CORE_TELEMETRY_STEP_RECORD_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/telemetry/phase.h"
+
+// What a training step reports. Plain values, filled by the trainer, read by every sink; the keys
+// they get in metrics.jsonl are in docs/telemetry.md. All figures are of the whole step: over all
+// ranks and all micro-batches, unless they say otherwise.
+
+namespace equipoise {
+
+// (name, value) in the order they shall be written.
+using NamedValues = std::vector<std::pair<std::string, double>>;
+
+// One MoE layer in one step. E experts, K chosen per token, R ranks of an expert-parallel group.
+struct LayerRecord {
+  int layer = 0;                // index in the model, dense layers counted
+  std::vector<int64_t> counts;  // [E] token copies each expert was chosen for
+  // Of `counts`; definitions as routing::LoadStats.
+  double gini = 0.0;
+  double min_max = 1.0;
+  double max_over_mean = 1.0;
+  double cv = 0.0;
+  double entropy = 1.0;
+  int64_t dead = 0;
+  double dropped_share = 0.0;  // of the token copies, by the capacity limit; in [0, 1]
+  // The same figures had every token chosen K experts at random: below them is luck. min_max has
+  // none in closed form, so it may be absent.
+  double floor_gini = 0.0;
+  std::optional<double> floor_min_max;
+  double floor_max_over_mean = 1.0;
+  double floor_cv = 0.0;
+  // Mean over tokens of the entropy of the router's scores, divided by ln E; 0 certain, 1 uniform.
+  // Absent for routers without scores.
+  std::optional<double> router_entropy;
+  std::vector<int64_t> rank_loads;  // [R] token copies each rank's experts received
+  NamedValues auxiliary;            // this layer's auxiliary losses, weighted as in the loss
+};
+
+struct DomainLoss {
+  std::string domain;
+  double loss = 0.0;  // cross entropy in nats per token
+  double bits_per_byte = 0.0;
+};
+
+struct ValidationRecord {
+  double loss = 0.0;  // cross entropy in nats per token, over all domains
+  double bits_per_byte = 0.0;
+  std::vector<DomainLoss> domains;
+};
+
+struct StepRecord {
+  int64_t step = 0;         // the first step of a run is 1
+  int64_t tokens_seen = 0;  // after this step
+  double loss = 0.0;        // cross entropy plus all auxiliary losses: what is minimised
+  double cross_entropy = 0.0;
+  NamedValues auxiliary;  // each auxiliary loss, weighted, summed over layers
+  double learning_rate = 0.0;
+  double gradient_norm = 0.0;  // before clipping
+  double tokens_per_second = 0.0;
+  double step_seconds = 0.0;  // wall clock of this rank
+  PhaseSeconds time;          // of this rank; adds up to step_seconds
+  // Model FLOP/s over the measured GEMM ceiling of the same ranks, in [0, 1].
+  std::optional<double> mfu;
+  std::vector<LayerRecord> layers;  // MoE layers, in order
+  std::optional<ValidationRecord> validation;
+};
+
+}  // namespace equipoise
+
+#endif  // EQUIPOISE_CORE_TELEMETRY_STEP_RECORD_H_
