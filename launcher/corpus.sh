@@ -113,6 +113,7 @@ build() {
   local building
   mkdir -p -- "$cache"
   rm -rf -- "$output"/.building.* "$output/.stamp"
+  trap 'rm -rf -- "$output"/.building.*' EXIT
   building=$(mktemp -d -- "$output/.building.XXXXXX")
   fetch_packages
   mkdir -- "$building/root" "$building/corpus"
@@ -120,7 +121,6 @@ build() {
   python3 -B -- "$here/corpus/build.py" "$building/root" "$building/corpus" ||
     fail 1 "building failed (the message is above)"
   mv -f -- "$building/corpus"/* "$output/"
-  rm -rf -- "$building"
   describe >"$output/.stamp.new"
   mv -f -- "$output/.stamp.new" "$output/.stamp"
 }

@@ -97,7 +97,7 @@ TEST(TokenFileTest, MegatronDocumentsOfSeveralSequences) {
   ExpectHolds(**file, {{1, 2, 3}, {4, 5, 6}});
 }
 
-// Written by launcher/tokenize.py --tokenizer bytes (see tokenize_test.py).
+// Written by launcher/tokenize.py --tokenizer bytes (tests/launcher/corpus/tokenize_test.py).
 TEST(TokenFileTest, ReadsWhatTokenizePyWrote) {
   const auto file =
       TokenFile::Open("tests/core/data/testdata/tokenized", {TokenFormat::kAuto, 257});
