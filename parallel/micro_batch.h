@@ -2,8 +2,10 @@
 #define EQUIPOISE_PARALLEL_MICRO_BATCH_H_
 
 #include <cstdint>
+#include <optional>
 
 #include "core/device/context.h"
+#include "core/telemetry/phase.h"
 #include "core/telemetry/timers.h"
 #include "core/tensor/tensor_view.h"
 #include "parallel/router_statistics.h"
@@ -26,6 +28,17 @@ struct StepContext {
   PhaseTimers* timers = nullptr;
   // Null: nothing is recorded (validation, or a layer that runs for the second time).
   RouterStatistics* statistics = nullptr;
+};
+
+// Counts its lifetime for `phase`, if there are timers.
+class ScopedPhase {
+ public:
+  ScopedPhase(PhaseTimers* timers, Phase phase) {
+    if (timers != nullptr) scope_.emplace(*timers, phase);
+  }
+
+ private:
+  std::optional<PhaseTimers::Scope> scope_;
 };
 
 }  // namespace equipoise::parallel

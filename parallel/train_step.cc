@@ -219,7 +219,7 @@ void TrainStep::Describe(StepResult& result) const {
 }
 
 absl::StatusOr<StepResult> TrainStep::Run(const SampleSource& source, int64_t step) {
-  timers_.Start();
+  timers_.StartStep();
   EQ_ASSIGN_OR_RETURN(StepResult result, ComputeGradient(source, step));
   const ScopedPhase phase(&timers_, Phase::kOptimizer);
   result.learning_rate = LearningRate(options_.optimizer.schedule, step);
@@ -234,7 +234,6 @@ absl::StatusOr<StepResult> TrainStep::Run(const SampleSource& source, int64_t st
   const double scale = max_norm > 0.0 ? ClipFactor(result.gradient_norm, max_norm) : 1.0;
   EQ_RETURN_IF_ERROR(optimizer_->Update(context_, options_.optimizer.adamw, step,
                                         result.learning_rate, scale));
-  timers_.Stop();
   return result;
 }
 

@@ -80,8 +80,8 @@ class TrainStep {
   // Samples [0, count) of `source`, dealt out over ranks.
   absl::StatusOr<EvaluationResult> Evaluate(const SampleSource& source, int64_t count);
 
-  // Seconds by phase of the last Run on this rank.
-  const PhaseTimers& timers() const { return timers_; }
+  // What the time since the start of the last Run was spent on, on this rank.
+  PhaseTimers& timers() { return timers_; }
   ParameterRegistry& parameters() { return parameters_; }
   GradientSync& sync() { return *sync_; }
   ShardedOptimizer& optimizer() { return *optimizer_; }

@@ -141,16 +141,13 @@ absl::Status Transformer::ForwardBackward(const StepContext& context, const Micr
   const TensorView inverse_rms = device.activations->Allocate(options_.dtype, {tokens});
   const TensorView dnorm = device.scratch->Allocate(options_.dtype, shape);
   const TensorView dh = device.scratch->Allocate(options_.dtype, shape);
-  {
-    const ScopedPhase phase(context.timers, Phase::kHead);
-    RmsNormForward(device, h, final_norm_->value(), options_.norm_epsilon, norm, inverse_rms);
-    CrossEntropyOptions loss;
-    loss.gradient_scale = 1.0 / static_cast<double>(batch_tokens);
-    CrossEntropy(device, loss, norm, head()->value(), batch.targets, losses, dnorm,
-                 head()->gradient());
-    RmsNormBackward(device, h, final_norm_->value(), inverse_rms, dnorm, dh,
-                    /*accumulate_dx=*/false, final_norm_->gradient());
-  }
+  RmsNormForward(device, h, final_norm_->value(), options_.norm_epsilon, norm, inverse_rms);
+  CrossEntropyOptions loss;
+  loss.gradient_scale = 1.0 / static_cast<double>(batch_tokens);
+  CrossEntropy(device, loss, norm, head()->value(), batch.targets, losses, dnorm,
+               head()->gradient());
+  RmsNormBackward(device, h, final_norm_->value(), inverse_rms, dnorm, dh,
+                  /*accumulate_dx=*/false, final_norm_->gradient());
   if (on_complete) EQ_RETURN_IF_ERROR(on_complete(first_head_parameter_));
   EQ_RETURN_IF_ERROR(BackwardLayers(context, batch, dh, on_complete));
   EmbeddingBackward(device, batch.tokens, dh, embedding_->gradient());
