@@ -1,0 +1,109 @@
+#include "tests/routing/router_fixture.h"
+
+#include <cmath>
+#include <numeric>
+
+#include "core/base/check.h"
+#include "core/base/rng.h"
+
+namespace equipoise::routing {
+
+using testing_support::SetDoubles;
+using testing_support::ToDoubles;
+
+Settings TopKSettings(const std::string& score, const std::string& selection, bool renormalise,
+                      double scaling_factor) {
+  Settings settings;
+  settings.Set("score", score);
+  settings.Set("selection", selection);
+  settings.Set("renormalise", renormalise);
+  settings.Set("scaling_factor", scaling_factor);
+  return settings;
+}
+
+RouterOptions TopKOptions(int64_t hidden, int num_experts, int top_k) {
+  RouterOptions options;
+  options.settings = TopKSettings("SOFTMAX", "SCORE_ALL", true, 1.0);
+  options.hidden = hidden;
+  options.num_experts = num_experts;
+  options.top_k = top_k;
+  options.name_prefix = "model.layers.0.mlp.";
+  return options;
+}
+
+std::vector<int32_t> RouterPass::ids() const {
+  const auto values = output.expert_ids.cpu<int32_t>();
+  return {values.begin(), values.end()};
+}
+std::vector<double> RouterPass::gates() const { return ToDoubles(output.gates); }
+std::vector<double> RouterPass::sums() const { return ToDoubles(output.partials); }
+
+RouterFixture::RouterFixture(const RouterOptions& options, DType dtype, uint64_t key)
+    : options_(options), dtype_(dtype), context_(size_t{64} << 20) {
+  auto router = MakeRouter(options, parameters_);
+  EQ_CHECK(router.ok()) << router.status().ToString();
+  router_ = *std::move(router);
+  EQ_CHECK(parameters_.Allocate(context_.device(), dtype, {1, 1}).ok());
+  const Philox philox(StreamKey(key, "weight"));
+  const double stddev = 1.0 / std::sqrt(static_cast<double>(options.hidden));
+  for (const auto& parameter : parameters_.parameters()) {
+    std::vector<double> values(static_cast<size_t>(parameter->num_elements()));
+    for (size_t i = 0; i < values.size(); ++i) values[i] = stddev * philox.Normal(i);
+    SetDoubles(parameter->value(), values);
+  }
+}
+
+RouterPass RouterFixture::MakePass(std::span<const double> x, int64_t sequence_length) {
+  const int64_t num_tokens = static_cast<int64_t>(x.size()) / options_.hidden;
+  RouterPass pass;
+  pass.x = context_.Make(dtype_, {num_tokens, options_.hidden}, x);
+  pass.dx = context_.Zeros(dtype_, {num_tokens, options_.hidden});
+  std::vector<double> token_ids(static_cast<size_t>(num_tokens));
+  std::iota(token_ids.begin(), token_ids.end(), 0.0);
+  pass.input.x = pass.x;
+  pass.input.token_ids = context_.Make(DType::kI32, {num_tokens}, token_ids);
+  pass.input.sequence_length = sequence_length;
+  pass.output.expert_ids = context_.Zeros(DType::kI32, {num_tokens, options_.top_k});
+  pass.output.gates = context_.Zeros(dtype_, {num_tokens, options_.top_k});
+  pass.output.saved = context_.Zeros(dtype_, {num_tokens, router_->saved_per_token()});
+  pass.output.partials = context_.Zeros(DType::kF64, {router_->num_statistics()});
+  return pass;
+}
+
+RouterPass RouterFixture::NormalPass(int64_t num_tokens, int64_t sequence_length, uint64_t key) {
+  const Philox philox(StreamKey(key, "x"));
+  std::vector<double> x(static_cast<size_t>(num_tokens * options_.hidden));
+  for (size_t i = 0; i < x.size(); ++i) x[i] = philox.Normal(i);
+  const RouterPass pass = MakePass(x, sequence_length);
+  Forward(pass);
+  return pass;
+}
+
+void RouterFixture::Forward(const RouterPass& pass) const {
+  router_->Forward(context_.context(), pass.input, pass.output);
+}
+
+void RouterFixture::ZeroGradients(const RouterPass& pass) {
+  SetDoubles(pass.dx, std::vector<double>(static_cast<size_t>(pass.dx.num_elements()), 0.0));
+  for (const auto& parameter : parameters_.parameters()) {
+    SetDoubles(parameter->gradient(),
+               std::vector<double>(static_cast<size_t>(parameter->num_elements()), 0.0));
+  }
+}
+
+void RouterFixture::Backward(const RouterPass& pass, std::span<const double> dgates,
+                             std::span<const double> statistics, int64_t statistics_tokens,
+                             int64_t batch_tokens) {
+  ZeroGradients(pass);
+  RouterBackwardInput backward;
+  backward.dgates = context_.Make(dtype_, pass.output.gates.shape(), dgates);
+  if (!statistics.empty()) {
+    backward.statistics =
+        context_.Make(DType::kF64, {static_cast<int64_t>(statistics.size())}, statistics);
+  }
+  backward.statistics_tokens = statistics_tokens;
+  backward.batch_tokens = batch_tokens;
+  router_->Backward(context_.context(), pass.input, pass.output, backward, pass.dx);
+}
+
+}  // namespace equipoise::routing
