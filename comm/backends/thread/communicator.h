@@ -26,7 +26,7 @@ class ThreadWorld {
     int num_ranks = 1;
     // The node each rank pretends to live on; empty: all on node 0. Seen through
     // Communicator::host(); does not change how bytes move.
-    std::vector<int> node_of_rank;
+    std::vector<int> node_of_rank = {};
     std::string name = "world";
   };
 
