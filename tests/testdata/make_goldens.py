@@ -209,7 +209,7 @@ def route(config, weights, prefix, x):
     if config.renormalize:
         gates = gates / gates.sum(-1, keepdim=True)
     counts = torch.bincount(experts.flatten(), minlength=config.num_experts)
-    share = counts / (config.top_k * x.shape[0])
+    share = counts.to(x.dtype) / (config.top_k * x.shape[0])
     probability = (scores / scores.sum(-1, keepdim=True)).mean(0)
     balance = config.balance_coefficient * config.num_experts * (share * probability).sum()
     z = config.z_coefficient * logits.logsumexp(-1).square().mean()
