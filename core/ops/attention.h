@@ -16,16 +16,14 @@ namespace equipoise {
 // the backward, which recomputes the scores block by block: nothing of size S x S per head is kept,
 // and at most a block of it exists at a time (Dao et al., FlashAttention, 2022).
 void AttentionForward(const Context& context, int64_t sequence_length, ConstTensorView q,
-                      ConstTensorView k, ConstTensorView v, TensorView out,
-                      TensorView log_sum_exp);
+                      ConstTensorView k, ConstTensorView v, TensorView out, TensorView log_sum_exp);
 
 struct AttentionSaved {
   ConstTensorView q, k, v, out, log_sum_exp;
 };
 // dq, dk, dv are overwritten.
-void AttentionBackward(const Context& context, int64_t sequence_length,
-                       const AttentionSaved& saved, ConstTensorView dout, TensorView dq,
-                       TensorView dk, TensorView dv);
+void AttentionBackward(const Context& context, int64_t sequence_length, const AttentionSaved& saved,
+                       ConstTensorView dout, TensorView dq, TensorView dk, TensorView dv);
 
 }  // namespace equipoise
 
