@@ -44,9 +44,13 @@ SyntaxValue OverrideValue(absl::string_view text, const FieldDescriptor& field, 
 
 }  // namespace
 
-void Binder::BindFile(const SyntaxValue& file) { BindFields(file.fields, "", root_); }
+void Binder::BindFile(const SyntaxValue& file) {
+  provenance_.BeginText();
+  BindFields(file.fields, "", root_);
+}
 
 void Binder::BindOverride(absl::string_view path, absl::string_view text, int source) {
+  provenance_.BeginText();
   Location where;
   where.source = source;
   Message* holder = nullptr;
@@ -146,7 +150,7 @@ void Binder::BindSingle(const SyntaxValue& value, const Location& where,
   DropOtherMembers(field, path);
   if (field.message_type() == nullptr) {
     if (const std::optional<std::string> problem = SetScalar(value, field, message)) {
-      problems_.Add(value.where, absl::StrCat(path, ": ", *problem));
+      problems_.Add(value.where, absl::StrCat(path, *problem));
       provenance_.MarkBroken(path);
     } else {
       // A later text may repair what an earlier one broke; the earlier report stays.
@@ -170,16 +174,16 @@ void Binder::BindSingle(const SyntaxValue& value, const Location& where,
 void Binder::BindList(const SyntaxValue& value, const Location& where, const FieldDescriptor& field,
                       const std::string& path, Message& message) {
   if (!provenance_.IsWritten(path)) provenance_.Write(path, where);
-  auto add = [&](const SyntaxValue& item) {
+  auto add = [&](const SyntaxValue& item, const Location& place) {
     const int index = message.GetReflection()->FieldSize(message, &field);
     const std::string element = Element(path, index);
-    provenance_.Write(element, item.where);
-    BindSingle(item, item.where, field, element, message);
+    provenance_.Write(element, place);
+    BindSingle(item, place, field, element, message);
     // An element that does not count would shift the others, and make the list look shorter.
     if (provenance_.IsBroken(element)) provenance_.MarkBroken(path);
   };
-  if (value.kind != SyntaxValue::Kind::kList) return add(value);
-  for (const SyntaxValue& item : value.items) add(item);
+  if (value.kind != SyntaxValue::Kind::kList) return add(value, where);
+  for (const SyntaxValue& item : value.items) add(item, item.where);
 }
 
 void Binder::DropOtherMembers(const FieldDescriptor& field, const std::string& path) {

@@ -15,7 +15,7 @@ bool IsBelow(absl::string_view path, absl::string_view root) {
 }  // namespace
 
 void Provenance::Write(const std::string& path, const Location& where) {
-  written_.insert_or_assign(path, where);
+  written_.insert_or_assign(path, Writing{where, num_texts_});
 }
 
 void Provenance::Erase(const std::string& path) {
@@ -30,10 +30,15 @@ bool Provenance::IsBroken(const std::string& path) const {
   return false;
 }
 
+int Provenance::TextOf(const std::string& path) const {
+  const auto found = written_.find(path);
+  return found == written_.end() ? 0 : found->second.text;
+}
+
 Location Provenance::Find(absl::string_view path) const {
   for (absl::string_view at = path; !at.empty(); at = ParentPath(at)) {
     const auto found = written_.find(at);
-    if (found != written_.end()) return found->second;
+    if (found != written_.end()) return found->second.where;
   }
   return fallback_;
 }

@@ -17,6 +17,8 @@ class Provenance {
   // `fallback`: where a problem with something that nobody wrote is reported.
   explicit Provenance(Location fallback) : fallback_(fallback) {}
 
+  // What is written from here on comes from another text, laid over the earlier ones.
+  void BeginText() { ++num_texts_; }
   void Write(const std::string& path, const Location& where);
   // Forgets `path` and all below it: a later text replaced it.
   void Erase(const std::string& path);
@@ -26,12 +28,20 @@ class Provenance {
 
   bool IsWritten(const std::string& path) const { return written_.count(path) > 0; }
   bool IsBroken(const std::string& path) const;
+  // How many texts had begun when the field was written; 0: it was not.
+  int TextOf(const std::string& path) const;
   // Of the field, or of the nearest block around it that was written.
   Location Find(absl::string_view path) const;
 
  private:
+  struct Writing {
+    Location where;
+    int text;
+  };
+
   Location fallback_;
-  std::map<std::string, Location, std::less<>> written_;
+  int num_texts_ = 0;
+  std::map<std::string, Writing, std::less<>> written_;
   std::set<std::string, std::less<>> broken_;
 };
 

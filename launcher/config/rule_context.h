@@ -21,7 +21,8 @@ struct RuleContext {
   // Whether the values of these fields can be judged: none of them has been reported already, nor
   // may a text that could not be read have set it.
   bool Usable(std::initializer_list<const char*> paths) const;
-  // Reports at the first of `paths` that was written, else at the block around the first.
+  // Reports at the one of `paths` that the last text wrote (the first of several): it made the
+  // combination what it is. If nobody wrote any: at the block around the first.
   void Fail(std::initializer_list<std::string> paths, std::string what) const;
 };
 

@@ -3,6 +3,7 @@
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/message.h>
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -53,11 +54,11 @@ bool RuleContext::Usable(std::initializer_list<const char*> paths) const {
 }
 
 void RuleContext::Fail(std::initializer_list<std::string> paths, std::string what) const {
-  for (const std::string& path : paths) {
-    if (!provenance.IsWritten(path)) continue;
-    return problems.Add(provenance.Find(path), std::move(what));
-  }
-  problems.Add(provenance.Find(*paths.begin()), std::move(what));
+  const std::string& last = *std::max_element(paths.begin(), paths.end(),
+                                              [&](const std::string& a, const std::string& b) {
+                                                return provenance.TextOf(a) < provenance.TextOf(b);
+                                              });
+  problems.Add(provenance.Find(last), std::move(what));
 }
 
 void CheckRules(const config::RunConfig& config, const Provenance& provenance,

@@ -36,13 +36,13 @@ std::string Found(const SyntaxValue& value) {
 }
 
 Problem WrongType(const SyntaxValue& value, const FieldDescriptor& field) {
-  return absl::StrCat("expected ", Expectation(field), ", found ", Found(value));
+  return absl::StrCat(": expected ", Expectation(field), ", found ", Found(value));
 }
 
 Problem CheckRange(const FieldDescriptor& field, double value, const std::string& text) {
   const Problem violation = RangeViolation(field, value);
   if (!violation.has_value()) return std::nullopt;
-  return absl::StrCat(field.name(), " is ", text, ", but ", *violation);
+  return absl::StrCat(" is ", text, ", but ", *violation);
 }
 
 // Largest magnitude of an integer of the field's type; one more is legal below zero.
@@ -56,12 +56,13 @@ Problem SetInteger(const SyntaxValue& value, const FieldDescriptor& field, Messa
   if (value.kind != Kind::kInteger) return WrongType(value, field);
   const std::string written = Found(value);
   if (value.text.size() > 1 && value.text[0] == '0' && absl::ascii_isdigit(value.text[1])) {
-    return absl::StrCat(written, " would be read as octal; write it without the leading zero");
+    return absl::StrCat(": ", written,
+                        " would be read as octal; write it without the leading zero");
   }
   uint64_t magnitude = 0;
   if (!Tokenizer::ParseInteger(value.text, LargestInteger(field), &magnitude)) {
     const std::string range = RangeText(field);
-    return absl::StrCat(field.name(), " is ", written, ", which does not fit",
+    return absl::StrCat(" is ", written, ", which does not fit",
                         range.empty() ? "" : absl::StrCat("; it must be ", range));
   }
   const int64_t number =
@@ -106,7 +107,7 @@ Problem SetDouble(const SyntaxValue& value, const FieldDescriptor& field, Messag
   const std::optional<double> number = ReadNumber(value);
   if (!number.has_value()) return WrongType(value, field);
   if (!std::isfinite(*number)) {
-    return absl::StrCat(field.name(), " is ", Found(value), ", but must be a finite number");
+    return absl::StrCat(" is ", Found(value), ", but must be a finite number");
   }
   if (Problem problem = CheckRange(field, *number, Found(value))) return problem;
   const Reflection& reflection = *message.GetReflection();

@@ -4,6 +4,7 @@
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 
 #include <cstddef>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -23,28 +24,40 @@ class TokenProblems : public google::protobuf::io::ErrorCollector {
   TokenProblems(int source, ProblemList& problems) : source_(source), problems_(problems) {}
   void AddError(int line, int column, const std::string& message) override {
     problems_.AddSyntax(LocationOf(source_, line, column), message);
+    lines_.insert(line);
   }
+  const std::set<int>& lines() const { return lines_; }
 
  private:
   const int source_;
   ProblemList& problems_;
+  std::set<int> lines_;
 };
 
-std::vector<Tokenizer::Token> Tokenize(absl::string_view text, int source, ProblemList& problems) {
+struct TokenList {
+  std::vector<Tokenizer::Token> tokens;  // the last is TYPE_END
+  std::set<int> broken_lines;            // from 0; what they say is not to be trusted
+};
+
+TokenList Tokenize(absl::string_view text, int source, ProblemList& problems) {
   google::protobuf::io::ArrayInputStream stream(text.data(), static_cast<int>(text.size()));
   TokenProblems token_problems(source, problems);
   Tokenizer tokenizer(&stream, &token_problems);
   tokenizer.set_comment_style(Tokenizer::SH_COMMENT_STYLE);
-  std::vector<Tokenizer::Token> tokens;
-  while (tokenizer.Next()) tokens.push_back(tokenizer.current());
-  tokens.push_back(tokenizer.current());  // TYPE_END
-  return tokens;
+  TokenList list;
+  while (tokenizer.Next()) list.tokens.push_back(tokenizer.current());
+  list.tokens.push_back(tokenizer.current());
+  list.broken_lines = token_problems.lines();
+  return list;
 }
 
 class Parser {
  public:
   Parser(absl::string_view text, int source, ProblemList& problems)
-      : source_(source), problems_(problems), tokens_(Tokenize(text, source, problems)) {}
+      : source_(source),
+        problems_(problems),
+        list_(Tokenize(text, source, problems)),
+        tokens_(list_.tokens) {}
 
   SyntaxValue File() {
     SyntaxValue file;
@@ -153,6 +166,7 @@ class Parser {
     value.where = Here();
     if (At("{")) return Block();
     if (At("[")) return List();
+    if (list_.broken_lines.count(Token().line) > 0) return value;
     if (At("-")) {
       value.negative = true;
       ++position_;
@@ -239,7 +253,8 @@ class Parser {
 
   const int source_;
   ProblemList& problems_;
-  const std::vector<Tokenizer::Token> tokens_;
+  const TokenList list_;
+  const std::vector<Tokenizer::Token>& tokens_;
   size_t position_ = 0;
   int depth_ = 0;
 };

@@ -22,7 +22,9 @@ if [[ "\$*" == *update* ]]; then
   exit
 fi
 [[ ! -e "$work/offline" ]] || { echo 'E: offline' >&2; exit 100; }
-for word; do [[ \$word == -* || \$word == *=* || \$word == download ]] || : >"\${word}_1_all.deb"; done
+for word; do
+  [[ \$word == -* || \$word == *=* || \$word == download ]] || : >"\${word}_1_all.deb"
+done
 END
 cat >"$work/bin/dpkg-deb" <<END
 #!/bin/bash

@@ -88,12 +88,14 @@ def test_dictionary(folder):
         (["three"], "größer\n")])
     fake_packages.save(folder, "usr/share/dictd/d.index", index)
     fake_packages.save(folder, "usr/share/dictd/d.dict.dz", data)
-    check_equal([text for _, text in sources.dictionary(folder, "d")], ["first\n", long, "größer\n"])
+    check_equal([text for _, text in sources.dictionary(folder, "d")],
+                ["first\n", long, "größer\n"])
 
 
 def test_novels(folder):
     for version in (2, 3):
-        lines = ["TITLE", "preface " * 40, "Chapter 1", "ä" * 300, "CHAPTER II", "b" * 300] + [""] * 99
+        lines = ["TITLE", "preface " * 40, "Chapter 1", "ä" * 300, "CHAPTER II", "b" * 300]
+        lines += [""] * 99
         fake_packages.save(folder, "usr/lib/R/site-library/p/data/Rdata.rdb",
                            fake_packages.r_vector(["short"], version) +
                            fake_packages.r_vector(lines, version))
