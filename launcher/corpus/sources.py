@@ -76,8 +76,8 @@ _ESCAPE = re.compile(
     r"|\((?P<two>..)"
     r"|(?P<one>.)"
     r")")
-_ONE = {"-": "-", "e": "\\", "~": " ", " ": " ", "0": " ", "t": "\t", "'": "'", "`": "`", "\\": "\\",
-        ".": "."}
+_ONE = {"-": "-", "e": "\\", "~": " ", " ": " ", "0": " ", "t": "\t", "'": "'", "`": "`",
+        "\\": "\\", ".": "."}
 # Requests whose arguments are text that the reader sees.
 _FONT_REQUESTS = {"B", "I", "R", "SM", "SB", "BR", "RB", "BI", "IB", "IR", "RI"}
 
