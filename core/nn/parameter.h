@@ -76,7 +76,8 @@ class ParameterRegistry {
   Parameter* Declare(ParameterSpec spec);
 
   // Lays out and zeroes the buffers, each padded to a multiple of `alignment[group]` elements.
-  absl::Status Allocate(Device& device, DType dtype, const int64_t (&alignment)[kNumParameterGroups]);
+  absl::Status Allocate(Device& device, DType dtype,
+                        const int64_t (&alignment)[kNumParameterGroups]);
 
   // Draws initial values. Element i of a logical tensor is a function of (seed, name, i): the same
   // whoever owns it.

@@ -21,9 +21,8 @@ void RmsNormForward(const Context&, ConstTensorView x, ConstTensorView weight, d
                     TensorView y, TensorView inverse_rms) {
   CheckRows(x, weight, inverse_rms);
   EQ_CHECK_EQ(y.shape(), x.shape());
-  DispatchFloat(x.dtype(), [&]<typename T>() {
-    cpu::RmsNormForward<T>(x, weight, epsilon, y, inverse_rms);
-  });
+  DispatchFloat(x.dtype(),
+                [&]<typename T>() { cpu::RmsNormForward<T>(x, weight, epsilon, y, inverse_rms); });
 }
 
 void RmsNormBackward(const Context& context, ConstTensorView x, ConstTensorView weight,

@@ -57,9 +57,9 @@ absl::Status Validate(const ScheduleOptions& options) {
   const int64_t decay = options.kind == ScheduleKind::kWsd ? options.decay_steps : 0;
   if (options.warmup_steps > options.total_steps ||
       decay > options.total_steps - options.warmup_steps) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "warmup_steps (", options.warmup_steps, ") plus decay_steps (", decay,
-        ") exceed total_steps (", options.total_steps, ")"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("warmup_steps (", options.warmup_steps, ") plus decay_steps (", decay,
+                     ") exceed total_steps (", options.total_steps, ")"));
   }
   return absl::OkStatus();
 }

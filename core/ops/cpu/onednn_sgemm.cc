@@ -44,8 +44,8 @@ void OneDnnSgemm(Transpose transpose_a, Transpose transpose_b, int64_t m, int64_
   const dnnl_status_t status = dnnl_sgemm(Letter(transpose_a), Letter(transpose_b), m, n, k, alpha,
                                           a, lda, b, ldb, beta, c, ldc);
   EQ_CHECK(status == dnnl_success)
-      << "dnnl_sgemm gave " << dnnl_status2str(status) << " for m=" << m << " n=" << n
-      << " k=" << k << " lda=" << lda << " ldb=" << ldb << " ldc=" << ldc;
+      << "dnnl_sgemm gave " << dnnl_status2str(status) << " for m=" << m << " n=" << n << " k=" << k
+      << " lda=" << lda << " ldb=" << ldb << " ldc=" << ldc;
 }
 
 }  // namespace equipoise::cpu

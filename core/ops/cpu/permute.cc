@@ -53,7 +53,8 @@ void GatherRowsBackward(ConstTensorView dy, ConstTensorView slots, bool accumula
   const int64_t* slot = slots.cpu<int64_t>().data();
   T* out = dx.cpu<T>().data();
   for (int64_t t = 0; t < num_tokens; ++t, slot += num_slots, out += width) {
-    SumCopies(dy, slot, num_slots, [](int64_t) { return T{1}; }, accumulate, out);
+    SumCopies(
+        dy, slot, num_slots, [](int64_t) { return T{1}; }, accumulate, out);
   }
 }
 
@@ -65,7 +66,8 @@ void WeightedCombine(ConstTensorView x, ConstTensorView slots, ConstTensorView g
   const T* gate = gates.cpu<T>().data();
   T* out = y.cpu<T>().data();
   for (int64_t t = 0; t < num_tokens; ++t) {
-    SumCopies(x, slot, num_slots, [gate](int64_t k) { return gate[k]; }, accumulate, out);
+    SumCopies(
+        x, slot, num_slots, [gate](int64_t k) { return gate[k]; }, accumulate, out);
     slot += num_slots;
     gate += num_slots;
     out += width;

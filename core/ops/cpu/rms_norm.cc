@@ -64,8 +64,7 @@ template void RmsNormForward<double>(ConstTensorView, ConstTensorView, double, T
                                      TensorView);
 template void RmsNormBackward<float>(Workspace&, ConstTensorView, ConstTensorView, ConstTensorView,
                                      ConstTensorView, TensorView, bool, TensorView);
-template void RmsNormBackward<double>(Workspace&, ConstTensorView, ConstTensorView,
-                                      ConstTensorView, ConstTensorView, TensorView, bool,
-                                      TensorView);
+template void RmsNormBackward<double>(Workspace&, ConstTensorView, ConstTensorView, ConstTensorView,
+                                      ConstTensorView, TensorView, bool, TensorView);
 
 }  // namespace equipoise::cpu

@@ -6,10 +6,11 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "core/ops/cpu/row_kernels.cc"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
-// After foreach_target.h:
-#include "hwy/highway.h"
-#include "hwy/contrib/math/math-inl.h"
+
+// Only after foreach_target.h:
 #include "core/base/vector_access-inl.h"
+#include "hwy/contrib/math/math-inl.h"
+#include "hwy/highway.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace equipoise::cpu::HWY_NAMESPACE {

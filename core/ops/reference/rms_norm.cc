@@ -39,7 +39,8 @@ RmsNormGradients RmsNormBackward(std::span<const double> x, std::span<const doub
     }
     const double d_mean_square = d_rms / (2.0 * rms);
     for (size_t j = 0; j < row.size(); ++j) {
-      gradients.dx.push_back(dy[begin + j] * weight[j] / rms + d_mean_square * 2.0 * row[j] / width);
+      gradients.dx.push_back(dy[begin + j] * weight[j] / rms +
+                             d_mean_square * 2.0 * row[j] / width);
     }
   }
   return gradients;

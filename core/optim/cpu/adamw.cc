@@ -4,9 +4,10 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "core/optim/cpu/adamw.cc"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
-// After foreach_target.h:
-#include "hwy/highway.h"
+
+// Only after foreach_target.h:
 #include "core/base/vector_access-inl.h"
+#include "hwy/highway.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace equipoise::cpu::HWY_NAMESPACE {
