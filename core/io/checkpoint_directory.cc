@@ -163,14 +163,17 @@ absl::Status CheckpointDirectory::Prune(int64_t keep) {
   EQ_CHECK_GE(keep, 1);
   EQ_ASSIGN_OR_RETURN(const CheckpointListing listing, List());
   const std::string latest = ReadLatest(file_system_, path_);
+  std::vector<std::string> doomed;
   for (size_t i = static_cast<size_t>(keep); i < listing.complete.size(); ++i) {
     const std::string& old_path = listing.complete[i].path;
     if (BaseNameOf(old_path) == latest) continue;
-    // Under a temporary name first: half a removed checkpoint must not keep a checkpoint's name.
-    const std::string doomed = absl::StrCat(old_path, kTemporary, RandomHex(8));
-    EQ_RETURN_IF_ERROR(file_system_.Rename(old_path, doomed));
-    EQ_RETURN_IF_ERROR(file_system_.RemoveAll(doomed));
+    doomed.push_back(absl::StrCat(old_path, kTemporary, RandomHex(8)));
+    EQ_RETURN_IF_ERROR(file_system_.Rename(old_path, doomed.back()));
   }
+  if (doomed.empty()) return absl::OkStatus();
+  // Half a removed checkpoint must not have a checkpoint's name, not even after a power loss.
+  EQ_RETURN_IF_ERROR(file_system_.SyncDirectory(path_));
+  for (const std::string& path : doomed) EQ_RETURN_IF_ERROR(file_system_.RemoveAll(path));
   return absl::OkStatus();
 }
 

@@ -225,7 +225,12 @@ absl::Status InMemoryFileSystem::RemoveAll(const std::string& path) {
   const std::lock_guard<std::mutex> lock(mutex_);
   EQ_RETURN_IF_ERROR(CountOperation("remove", path));
   const NodePtr parent = FindParent(path);
-  if (parent != nullptr) parent->entries.erase(BaseNameOf(path));
+  const NodePtr node = Find(path);
+  if (parent == nullptr || node == nullptr) return absl::OkStatus();
+  // What a directory held may be gone for good before its own name is.
+  node->entries.clear();
+  node->synced_entries.clear();
+  parent->entries.erase(BaseNameOf(path));
   return absl::OkStatus();
 }
 

@@ -21,7 +21,8 @@ namespace equipoise {
 //  1. of a file, the bytes it had at its last Sync;
 //  2. of a directory, the names it had at its last SyncDirectory (the root's always survive; names
 //     CreateDirectories makes need their parent's SyncDirectory);
-//  3. a name that survives leads to the file's synced bytes, even if those are none.
+//  3. a name that survives leads to the file's synced bytes, even if those are none;
+//  4. a directory that RemoveAll removed may come back, but empty.
 class InMemoryFileSystem final : public FileSystem {
  public:
   InMemoryFileSystem();

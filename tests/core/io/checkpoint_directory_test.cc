@@ -218,6 +218,29 @@ TEST(CheckpointFaultTest, AnyFailingOperationLeavesAWholeCheckpoint) { ExpectSav
 
 TEST(CheckpointFaultTest, TheSameHoldsWhenAStepIsReplaced) { ExpectSavesSafely(1); }
 
+TEST(CheckpointFaultTest, AFailingPruneLeavesOnlyWholeCheckpoints) {
+  for (const bool crash : {false, true}) {
+    bool pruned = false;
+    for (int64_t k = 0; !pruned; ++k) {
+      InMemoryFileSystem disk;
+      SaveFirst(disk);
+      for (const int64_t step : {2, 3, 4}) ASSERT_TRUE(Save(disk, step, 1.0F).ok());
+      CheckpointDirectory directory(disk, kPath);
+      disk.FailOperations(disk.num_operations() + k);
+      pruned = directory.Prune(2).ok();
+      disk.StopFailing();
+      if (crash) disk.Crash();
+      ASSERT_TRUE(directory.Prepare().ok());
+      const auto listing = directory.List();
+      EXPECT_THAT(listing->problems, IsEmpty()) << k;
+      ASSERT_GE(listing->complete.size(), 2U) << k;
+      EXPECT_EQ(listing->complete[0].step, 4);
+      EXPECT_EQ(listing->complete[1].step, 3);
+      for (const Checkpoint& checkpoint : listing->complete) ValueOf(disk, checkpoint);
+    }
+  }
+}
+
 TEST(CheckpointNameTest, BothWays) {
   EXPECT_EQ(CheckpointName(100), "step-00000100");
   EXPECT_EQ(CheckpointName(123456789), "step-123456789");

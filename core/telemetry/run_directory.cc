@@ -1,0 +1,182 @@
+#include "core/telemetry/run_directory.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "absl/time/clock.h"
+#include "core/base/status_macros.h"
+#include "core/io/atomic_file.h"
+#include "core/io/hash.h"
+
+namespace equipoise {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr char kConfigFile[] = "config.textproto";
+
+std::string FormatUtc(absl::Time time, const char* format) {
+  return absl::FormatTime(format, time, absl::UTCTimeZone());
+}
+
+std::string Dump(const Json& json) {
+  // Command lines and host names may hold any bytes.
+  return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+absl::Status Unusable(const std::string& path, const absl::Status& status) {
+  return absl::Status(
+      status.code(),
+      absl::StrCat("the run directory '", path, "' cannot be used: ", status.message(),
+                   "; make it writable, free space, or choose another with --run_dir"));
+}
+
+std::string DefaultPath(const FileSystem& file_system, const RunDirectoryOptions& options) {
+  const std::string base =
+      JoinPath(options.runs, absl::StrCat(options.config_name, "-",
+                                          FormatUtc(options.start_time, "%Y%m%d-%H%M%S"), "-",
+                                          ConfigHash(options.config_text).substr(0, 4)));
+  std::string path = base;
+  // Two runs of one configuration in one second.
+  for (int i = 2; file_system.Exists(path); ++i) path = absl::StrCat(base, "-", i);
+  return path;
+}
+
+absl::Status CheckConfig(const FileSystem& file_system, const std::string& path,
+                         const RunDirectoryOptions& options) {
+  const std::string config_path = JoinPath(path, kConfigFile);
+  if (options.allow_other_config || !file_system.Exists(config_path)) return absl::OkStatus();
+  std::string old_hash;
+  {
+    EQ_ASSIGN_OR_RETURN(const auto view, file_system.Map(config_path));
+    old_hash = ConfigHash(std::string(view->text()));
+  }
+  const std::string new_hash = ConfigHash(options.config_text);
+  if (old_hash == new_hash) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat("the run directory '", path, "' belongs to another configuration (", kConfigFile,
+                   " there has hash ", old_hash, ", this run's ", new_hash,
+                   "): choose another with --run_dir, or allow the change on purpose"));
+}
+
+// What is known of this start of the run.
+Json DescribeStart(const RunDirectoryOptions& options) {
+  Json environment = Json::object();
+  for (const std::string& variable : options.environment) {
+    const size_t equals = variable.find('=');
+    if (equals == std::string::npos) continue;
+    const std::string name = variable.substr(0, equals);
+    if (IsRecordedVariable(name)) environment[name] = variable.substr(equals + 1);
+  }
+  Json start;
+  start["start_time"] = FormatUtc(options.start_time, "%Y-%m-%dT%H:%M:%SZ");
+  start["config_hash"] = ConfigHash(options.config_text);
+  start["command_line"] = options.command_line;
+  start["environment"] = std::move(environment);
+  start["versions"] = options.versions;
+  start["hosts"] = options.hosts;
+  return start;
+}
+
+// run.json keeps every start of a run; one that cannot be read any more is begun anew.
+Json ReadStarts(const FileSystem& file_system, const std::string& path) {
+  const auto view = file_system.Map(path);
+  if (view.ok()) {
+    const std::string_view text = (*view)->text();
+    const Json old = Json::parse(text.begin(), text.end(), nullptr, /*allow_exceptions=*/false);
+    if (old.is_object() && old.contains("starts") && old["starts"].is_array()) {
+      return old["starts"];
+    }
+  }
+  return Json::array();
+}
+
+absl::Status WriteAll(FileSystem& file_system, const std::string& path,
+                      const RunDirectoryOptions& options) {
+  EQ_RETURN_IF_ERROR(file_system.CreateDirectories(JoinPath(path, "log")));
+  EQ_RETURN_IF_ERROR(file_system.SyncDirectory(DirectoryOf(path)));
+  EQ_RETURN_IF_ERROR(
+      WriteFileAtomically(file_system, JoinPath(path, kConfigFile), options.config_text));
+  std::string overrides;
+  for (const std::string& line : options.overrides) absl::StrAppend(&overrides, line, "\n");
+  EQ_RETURN_IF_ERROR(WriteFileAtomically(file_system, JoinPath(path, "overrides.txt"), overrides));
+  const std::string run_path = JoinPath(path, "run.json");
+  Json run;
+  run["starts"] = ReadStarts(file_system, run_path);
+  run["starts"].push_back(DescribeStart(options));
+  return WriteFileAtomically(file_system, run_path, Dump(run));
+}
+
+}  // namespace
+
+std::string ConfigHash(const std::string& config_text) {
+  return HashToHex(Xxh3(std::string_view(config_text)));
+}
+
+bool IsRecordedVariable(const std::string& name) {
+  for (const char* secret : {"KEY", "TOKEN", "SECRET", "PASSW", "CREDENTIAL", "COOKIE"}) {
+    if (absl::StrContains(absl::AsciiStrToUpper(name), secret)) return false;
+  }
+  for (const char* prefix : {"OMPI_", "PMIX_", "SLURM_", "NCCL_", "CUDA_", "OMP_"}) {
+    if (absl::StartsWith(name, prefix)) return true;
+  }
+  return false;
+}
+
+std::vector<std::string> CurrentEnvironment() {
+  std::vector<std::string> variables;
+  for (char** variable = ::environ; variable != nullptr && *variable != nullptr; ++variable) {
+    variables.emplace_back(*variable);
+  }
+  return variables;
+}
+
+absl::StatusOr<RunDirectory> RunDirectory::Create(FileSystem& file_system,
+                                                  const RunDirectoryOptions& options) {
+  const std::string path = options.path.empty() ? DefaultPath(file_system, options) : options.path;
+  EQ_RETURN_IF_ERROR(CheckConfig(file_system, path, options));
+  const RunDirectory directory(file_system, path);
+  absl::Status status = WriteAll(file_system, path, options);
+  if (status.ok()) status = directory.WriteStatus({});
+  if (!status.ok()) return Unusable(path, status);
+  return directory;
+}
+
+RunDirectory RunDirectory::Attach(FileSystem& file_system, std::string path) {
+  return RunDirectory(file_system, std::move(path));
+}
+
+std::string RunDirectory::log_path(int rank) const {
+  return JoinPath(path_, absl::StrFormat("log/rank%05d.log", rank));
+}
+
+absl::StatusOr<std::unique_ptr<Logger>> RunDirectory::OpenLog(int rank,
+                                                              LogLevel console_level) const {
+  const std::string path = log_path(rank);
+  std::FILE* file = std::fopen(path.c_str(), "ae");
+  if (file == nullptr) {
+    return Unusable(path_, absl::ErrnoToStatus(errno, absl::StrCat("cannot open '", path, "'")));
+  }
+  return std::make_unique<Logger>(rank, file, console_level);
+}
+
+absl::Status RunDirectory::WriteStatus(const RunStatus& status) const {
+  constexpr const char* kStates[] = {"running", "finished", "failed"};
+  Json json;
+  json["state"] = kStates[static_cast<size_t>(status.state)];
+  json["reason"] = status.reason;
+  json["step"] = status.step;
+  json["time"] = FormatUtc(absl::Now(), "%Y-%m-%dT%H:%M:%SZ");
+  return WriteFileAtomically(*file_system_, JoinPath(path_, "STATUS.json"), Dump(json));
+}
+
+}  // namespace equipoise

@@ -1,0 +1,84 @@
+#ifndef EQUIPOISE_CORE_TELEMETRY_RUN_DIRECTORY_H_
+#define EQUIPOISE_CORE_TELEMETRY_RUN_DIRECTORY_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "core/base/log.h"
+#include "core/io/file_system.h"
+
+namespace equipoise {
+
+// What a run directory is made from and remembers in config.textproto, overrides.txt and run.json.
+struct RunDirectoryOptions {
+  // The directory. Empty: "<runs>/<config_name>-<UTC yyyymmdd-hhmmss>-<4 hex of the config's
+  // hash>", where an existing directory is never taken.
+  std::string path;
+  std::string runs = "runs";
+  std::string config_name = "run";        // of the configuration's file, without folder and ending
+  std::string config_text;                // the resolved configuration
+  std::vector<std::string> overrides;     // as given on the command line, one a line in the file
+  std::vector<std::string> command_line;  // argv
+  // "NAME=value", as in environ; only names that IsRecordedVariable are kept.
+  std::vector<std::string> environment;
+  std::map<std::string, std::string> versions;  // of us, the compiler, libraries
+  std::vector<std::string> hosts;               // one a rank
+  absl::Time start_time = absl::UnixEpoch();
+  // Take a directory that has another configuration; it is overwritten. For a resume on purpose.
+  bool allow_other_config = false;
+};
+
+enum class RunState { kRunning, kFinished, kFailed };
+
+struct RunStatus {
+  RunState state = RunState::kRunning;
+  std::string reason;  // of a failure; or why a finished run stopped early
+  int64_t step = 0;    // last finished
+};
+
+// The directory that keeps all that a run leaves behind; docs/telemetry.md lists its files.
+// Thread-safe. Does not own the file system.
+class RunDirectory {
+ public:
+  // Makes the directory (or takes the one there) and writes everything but the metrics. One rank
+  // calls this, the others Attach to its path. An error says what failed, where, the system's text,
+  // and what to do; FailedPrecondition if the directory belongs to another configuration.
+  static absl::StatusOr<RunDirectory> Create(FileSystem& file_system,
+                                             const RunDirectoryOptions& options);
+  // One that Create made on this or another rank; touches no disk.
+  static RunDirectory Attach(FileSystem& file_system, std::string path);
+
+  const std::string& path() const { return path_; }
+  std::string metrics_path() const { return JoinPath(path_, "metrics.jsonl"); }
+  std::string checkpoint_path() const { return JoinPath(path_, "ckpt"); }
+  std::string log_path(int rank) const;  // log/rank00000.log
+
+  // Appends to this rank's log, always on the machine's own disk.
+  absl::StatusOr<std::unique_ptr<Logger>> OpenLog(int rank, LogLevel console_level) const;
+  // Replaces STATUS.json.
+  absl::Status WriteStatus(const RunStatus& status) const;
+
+ private:
+  RunDirectory(FileSystem& file_system, std::string path)
+      : file_system_(&file_system), path_(std::move(path)) {}
+
+  FileSystem* file_system_;
+  std::string path_;
+};
+
+// XXH3-64 of the resolved configuration's text, 16 hexadecimal digits.
+std::string ConfigHash(const std::string& config_text);
+// OMPI_*, PMIX_*, SLURM_*, NCCL_*, CUDA_*, OMP_*, but nothing that sounds like a secret.
+bool IsRecordedVariable(const std::string& name);
+// This process's environment, for RunDirectoryOptions.
+std::vector<std::string> CurrentEnvironment();
+
+}  // namespace equipoise
+
+#endif  // EQUIPOISE_CORE_TELEMETRY_RUN_DIRECTORY_H_
