@@ -1,0 +1,106 @@
+#include "parallel/step_report.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numbers>
+#include <span>
+
+#include "routing/load_stats.h"
+
+namespace equipoise::parallel {
+namespace {
+
+// Adds `value` to the entry of that name, made if there is none.
+void Accumulate(NamedValues& values, const std::string& name, double value) {
+  const auto found = std::find_if(values.begin(), values.end(),
+                                  [&](const auto& entry) { return entry.first == name; });
+  if (found == values.end()) {
+    values.emplace_back(name, value);
+  } else {
+    found->second += value;
+  }
+}
+
+void FillLoadStats(std::span<const double> counts, int64_t tokens, int num_experts, int top_k,
+                   LayerRecord& record) {
+  const routing::LoadStats load = routing::ComputeLoadStats(counts);
+  const routing::LoadStats floor = routing::SamplingFloor(tokens, num_experts, top_k);
+  record.gini = load.gini;
+  record.min_max = load.min_max;
+  record.max_over_mean = load.max_over_mean;
+  record.cv = load.cv;
+  record.entropy = load.entropy;
+  record.dead = load.dead;
+  record.floor_gini = floor.gini;
+  record.floor_min_max = floor.min_max;
+  record.floor_max_over_mean = floor.max_over_mean;
+  record.floor_cv = floor.cv;
+}
+
+LayerRecord ReportLayer(const MoeLayerResult& layer, int64_t tokens, int num_experts, int top_k,
+                        const routing::ExpertPlacement& placement) {
+  LayerRecord record;
+  record.layer = layer.layer;
+  const size_t experts = static_cast<size_t>(num_experts);
+  const std::span<const double> counts = std::span(layer.sums).first(experts);
+  FillLoadStats(counts, tokens, num_experts, top_k, record);
+  record.rank_loads.resize(static_cast<size_t>(placement.num_owners()));
+  double copies = 0.0;
+  for (int expert = 0; expert < num_experts; ++expert) {
+    const double count = counts[static_cast<size_t>(expert)];
+    copies += count;
+    record.counts.push_back(static_cast<int64_t>(count));
+    record.rank_loads[static_cast<size_t>(placement.owner_of(expert))] +=
+        static_cast<int64_t>(count);
+  }
+  record.dropped_share = copies > 0.0 ? layer.sums[experts] / copies : 0.0;
+  const double entropy = layer.sums[experts + 1];
+  if (entropy > 0.0 && num_experts > 1) {
+    record.router_entropy = entropy / static_cast<double>(tokens) / std::log(num_experts);
+  }
+  for (const routing::LossTerm& term : layer.losses) {
+    record.auxiliary.emplace_back(term.name, term.value);
+  }
+  return record;
+}
+
+}  // namespace
+
+StepRecord ReportStep(const StepResult& result, int num_experts, int top_k,
+                      const routing::ExpertPlacement& placement) {
+  StepRecord record;
+  record.step = result.step;
+  record.loss = result.loss;
+  record.cross_entropy = result.cross_entropy;
+  record.learning_rate = result.learning_rate;
+  record.gradient_norm = result.gradient_norm;
+  for (const MoeLayerResult& layer : result.layers) {
+    record.layers.push_back(ReportLayer(layer, result.tokens, num_experts, top_k, placement));
+    for (const routing::LossTerm& term : layer.losses) {
+      Accumulate(record.auxiliary, term.name, term.value);
+    }
+  }
+  return record;
+}
+
+ValidationRecord ReportValidation(const EvaluationResult& result,
+                                  const std::vector<std::string>& domains,
+                                  double bytes_per_token) {
+  const auto bits_per_byte = [&](double nats) {
+    return bytes_per_token > 0.0 ? nats / std::numbers::ln2 / bytes_per_token
+                                 : std::numeric_limits<double>::quiet_NaN();
+  };
+  ValidationRecord record;
+  record.loss = result.cross_entropy;
+  record.bits_per_byte = bits_per_byte(result.cross_entropy);
+  for (size_t d = 0; d < domains.size(); ++d) {
+    if (result.domain_tokens[d] == 0) continue;
+    const double loss =
+        result.domain_cross_entropy[d] / static_cast<double>(result.domain_tokens[d]);
+    record.domains.push_back({domains[d], loss, bits_per_byte(loss)});
+  }
+  return record;
+}
+
+}  // namespace equipoise::parallel

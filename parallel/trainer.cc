@@ -1,0 +1,255 @@
+#include "parallel/trainer.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "comm/collectives.h"
+#include "comm/host_mirror.h"
+#include "core/base/check.h"
+#include "core/base/status_macros.h"
+#include "core/data/token_layout.h"
+#include "parallel/step_report.h"
+#include "parallel/text_exchange.h"
+
+namespace equipoise::parallel {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double SecondsSince(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+// One run of one rank. Lives as long as Train.
+class Trainer {
+ public:
+  Trainer(comm::Communicator& world, const TrainOptions& options, const TrainRun& run)
+      : world_(world),
+        options_(options),
+        run_(run),
+        directory_(*run.files, run.checkpoint_directory) {}
+
+  absl::Status Prepare(Device& device);
+  absl::Status Resume();
+  absl::Status Loop();
+  TrainSummary TakeSummary() { return std::move(summary_); }
+
+ private:
+  bool first_rank() const { return world_.rank() == 0; }
+  absl::StatusOr<std::string> ChooseCheckpoint();
+  absl::Status RunStep();
+  absl::Status Validate();
+  absl::Status Save();
+  absl::StatusOr<bool> TimeIsUp();
+  bool ValidationIsDue(int64_t step) const;
+  bool SaveIsDue(int64_t step, bool last) const;
+  void Report(const StepResult& result, double seconds);
+
+  comm::Communicator& world_;
+  const TrainOptions& options_;
+  const TrainRun& run_;
+  CheckpointDirectory directory_;
+  std::unique_ptr<TrainStep> step_;
+  std::unique_ptr<ShardedCheckpoint> checkpoint_;
+  std::unique_ptr<ValidationWindows> windows_;
+  std::vector<std::string> validation_domains_;
+  TrainPosition position_;
+  int64_t saved_step_ = -1;
+  Clock::time_point start_;
+  double step_seconds_ = 0.0;
+  int64_t run_tokens_ = 0;
+  TrainSummary summary_;
+};
+
+absl::Status Trainer::Prepare(Device& device) {
+  start_ = Clock::now();
+  const int train_domains = run_.data->num_domains();
+  const int domains = run_.validation_data == nullptr
+                          ? train_domains
+                          : std::max(train_domains, run_.validation_data->num_domains());
+  EQ_ASSIGN_OR_RETURN(step_, TrainStep::Create(device, world_, options_, domains));
+  if (run_.validation_data != nullptr && options_.validation.sequences > 0) {
+    windows_ = std::make_unique<ValidationWindows>(run_.validation_data,
+                                                   options_.validation.sequences);
+    for (int d = 0; d < run_.validation_data->num_domains(); ++d) {
+      validation_domains_.push_back(run_.validation_data->domain_name(d));
+    }
+  }
+  ShardedCheckpoint::Options checkpoint;
+  checkpoint.config_hash = run_.config_hash;
+  const ModelOptions& model = options_.model;
+  checkpoint.model = {{"vocabulary", model.vocabulary},
+                      {"hidden", model.hidden},
+                      {"layers", model.num_layers},
+                      {"heads", model.num_heads},
+                      {"kv_heads", model.num_kv_heads},
+                      {"head_dim", model.head_dim},
+                      {"dense_layers", model.num_dense_layers},
+                      {"experts", model.moe.router.num_experts},
+                      {"expert_width", model.moe.expert_width},
+                      {"shared_expert_width", model.moe.shared_expert_width}};
+  checkpoint.layout = {{"expert_parallel", step_->mesh().expert().size()}};
+  checkpoint_ = std::make_unique<ShardedCheckpoint>(*run_.files, directory_, *step_, checkpoint);
+  const absl::Status prepared = first_rank() ? directory_.Prepare() : absl::OkStatus();
+  return comm::AgreeOnStatus(world_, step_->context(), prepared);
+}
+
+// The directory to resume from, empty for none; on the first rank, which alone looks.
+absl::StatusOr<std::string> Trainer::ChooseCheckpoint() {
+  const std::string& resume = options_.checkpoint.resume;
+  if (resume == "never") return std::string();
+  if (resume != "auto" && resume != "must") return resume;
+  EQ_ASSIGN_OR_RETURN(const CheckpointListing listing, directory_.List());
+  if (run_.observer != nullptr) {
+    for (const std::string& problem : listing.problems) run_.observer->OnWarning(problem);
+  }
+  if (!listing.complete.empty()) return listing.complete.front().path;
+  if (resume == "must") {
+    return absl::NotFoundError(absl::StrCat("checkpoint.resume is \"must\", but ",
+                                            directory_.path(), " holds no complete checkpoint"));
+  }
+  return std::string();
+}
+
+absl::Status Trainer::Resume() {
+  absl::StatusOr<std::string> chosen = std::string();
+  if (first_rank()) chosen = ChooseCheckpoint();
+  const Context& context = step_->context();
+  EQ_RETURN_IF_ERROR(comm::AgreeOnStatus(world_, context, chosen.status()));
+  EQ_ASSIGN_OR_RETURN(const std::string path, BroadcastText(world_, context, *chosen, 0));
+  if (!path.empty()) {
+    absl::StatusOr<Checkpoint> checkpoint = OpenCheckpoint(*run_.files, path);
+    EQ_RETURN_IF_ERROR(comm::AgreeOnStatus(world_, context, checkpoint.status()));
+    EQ_ASSIGN_OR_RETURN(position_, checkpoint_->Load(*checkpoint));
+    saved_step_ = position_.step;
+  }
+  if (run_.observer != nullptr) run_.observer->OnStart(position_.step, path);
+  summary_.first_step = position_.step + 1;
+  summary_.last_step = position_.step;
+  summary_.tokens_seen = position_.tokens_seen;
+  return absl::OkStatus();
+}
+
+absl::Status Trainer::Loop() {
+  if (windows_ != nullptr) EQ_RETURN_IF_ERROR(Validate());
+  int64_t validated_step = position_.step;
+  while (position_.step < options_.steps && !summary_.stopped_by_time) {
+    EQ_RETURN_IF_ERROR(RunStep());
+    EQ_ASSIGN_OR_RETURN(summary_.stopped_by_time, TimeIsUp());
+    const bool last = position_.step >= options_.steps || summary_.stopped_by_time;
+    if (windows_ != nullptr && (last || ValidationIsDue(position_.step))) {
+      EQ_RETURN_IF_ERROR(Validate());
+      validated_step = position_.step;
+    }
+    if (SaveIsDue(position_.step, last)) EQ_RETURN_IF_ERROR(Save());
+  }
+  EQ_CHECK(windows_ == nullptr || validated_step == position_.step);
+  return absl::OkStatus();
+}
+
+bool Trainer::ValidationIsDue(int64_t step) const {
+  return options_.validation.every_steps > 0 && step % options_.validation.every_steps == 0;
+}
+
+bool Trainer::SaveIsDue(int64_t step, bool last) const {
+  if (last) return options_.checkpoint.save_at_end && saved_step_ != step;
+  return options_.checkpoint.every_steps > 0 && step % options_.checkpoint.every_steps == 0;
+}
+
+absl::Status Trainer::RunStep() {
+  const Clock::time_point start = Clock::now();
+  const int64_t step = position_.step + 1;
+  // The data goes on where it stopped, also when the batch size changed since.
+  const int64_t offset = position_.samples_seen - position_.step * options_.batch.sequences;
+  const SampleSource source = [&](uint64_t index, std::span<int32_t> tokens, int* domain) {
+    return run_.data->GetSample(index + static_cast<uint64_t>(offset), tokens, domain);
+  };
+  EQ_ASSIGN_OR_RETURN(const StepResult result, step_->Run(source, step));
+  position_.step = step;
+  position_.tokens_seen += result.tokens;
+  position_.samples_seen += options_.batch.sequences;
+  Report(result, SecondsSince(start));
+  return absl::OkStatus();
+}
+
+void Trainer::Report(const StepResult& result, double seconds) {
+  const routing::RouterOptions& router = options_.model.moe.router;
+  StepRecord record = ReportStep(result, router.num_experts, router.top_k, step_->placement());
+  record.tokens_seen = position_.tokens_seen;
+  record.step_seconds = seconds;
+  record.tokens_per_second = static_cast<double>(result.tokens) / seconds;
+  record.time = step_->timers().FinishStep();
+  step_seconds_ += seconds;
+  run_tokens_ += result.tokens;
+  summary_.last_step = position_.step;
+  summary_.tokens_seen = position_.tokens_seen;
+  summary_.tokens_per_second = static_cast<double>(run_tokens_) / step_seconds_;
+  if (run_.observer != nullptr) run_.observer->OnStep(record);
+  summary_.last_record = std::move(record);
+}
+
+absl::Status Trainer::Validate() {
+  const SampleSource source = [&](uint64_t index, std::span<int32_t> tokens, int* domain) {
+    return windows_->Get(static_cast<int64_t>(index), tokens, domain);
+  };
+  EQ_ASSIGN_OR_RETURN(const EvaluationResult result, step_->Evaluate(source, windows_->size()));
+  const double bytes_per_token =
+      run_.validation_data->vocab_size() == kByteVocabSize ? 1.0 : 0.0;
+  ValidationRecord record = ReportValidation(result, validation_domains_, bytes_per_token);
+  if (run_.observer != nullptr) {
+    run_.observer->OnValidation(position_.step, position_.tokens_seen, record);
+  }
+  if (!summary_.first_validation) summary_.first_validation = record;
+  summary_.last_validation = std::move(record);
+  return absl::OkStatus();
+}
+
+absl::Status Trainer::Save() {
+  const Clock::time_point start = Clock::now();
+  const absl::StatusOr<std::string> path = checkpoint_->Save(position_);
+  if (!path.ok()) {
+    // The same on every rank. What was saved before is still there: the run goes on.
+    if (run_.observer != nullptr) {
+      run_.observer->OnWarning(absl::StrCat("no checkpoint of step ", position_.step, ": ",
+                                            path.status().message()));
+    }
+    return absl::OkStatus();
+  }
+  saved_step_ = position_.step;
+  if (!first_rank()) return absl::OkStatus();
+  const absl::Status pruned = directory_.Prune(std::max<int64_t>(options_.checkpoint.keep, 1));
+  if (run_.observer == nullptr) return absl::OkStatus();
+  if (!pruned.ok()) run_.observer->OnWarning(std::string(pruned.message()));
+  run_.observer->OnCheckpoint(position_.step, *path, SecondsSince(start));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<bool> Trainer::TimeIsUp() {
+  if (options_.time_limit == absl::InfiniteDuration()) return false;
+  // Clocks differ: the slowest rank decides for all.
+  const double elapsed = SecondsSince(start_);
+  const Context& context = step_->context();
+  const WorkspaceFrame frame(*context.scratch);
+  const TensorView longest = context.scratch->Allocate(DType::kF64, {1});
+  comm::MirrorToDevice<double>(context, std::span<const double>(&elapsed, 1), longest);
+  EQ_RETURN_IF_ERROR(comm::AllReduce(world_, context, longest, comm::ReduceOp::kMax));
+  return comm::HostMirror<double>(context, longest)[0] >=
+         absl::ToDoubleSeconds(options_.time_limit);
+}
+
+}  // namespace
+
+absl::StatusOr<TrainSummary> Train(Device& device, comm::Communicator& world,
+                                   const TrainOptions& options, const TrainRun& run) {
+  EQ_CHECK(run.data != nullptr && run.files != nullptr);
+  Trainer trainer(world, options, run);
+  EQ_RETURN_IF_ERROR(trainer.Prepare(device));
+  EQ_RETURN_IF_ERROR(trainer.Resume());
+  EQ_RETURN_IF_ERROR(trainer.Loop());
+  return trainer.TakeSummary();
+}
+
+}  // namespace equipoise::parallel
