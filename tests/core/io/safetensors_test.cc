@@ -102,7 +102,26 @@ TEST_F(SafetensorsTest, WritesHuggingFacesOrderAndHashes) {
                              R"("matrix":{"dtype":"F32","shape":[2,3],"data_offsets":[24,48]},)"
                              R"("bytes":{"dtype":"U8","shape":[3],"data_offsets":[48,51]}})";
   EXPECT_EQ(file.substr(8, header.size()), header);
+  // Length and XXH3-64 of what safetensors.numpy.save (version 0.8.0) makes of the same tensors.
+  EXPECT_EQ(file.size(), 395U);
+  EXPECT_EQ(HashToHex(Xxh3(std::string_view(file))), "d770968610de858a");
   EXPECT_EQ((file.size() - 51) % 8, 0U) << "the data must start at a multiple of 8";
+}
+
+// The order in which safetensors.serialize (version 0.8.0) lays out one tensor of each type.
+TEST(SafetensorsDTypeTest, OrderIsHuggingFaces) {
+  const std::vector<std::string> largest_first = {
+      "U64", "I64", "F64",         "C64",         "F32",     "U32",     "I32",     "BF16", "F16",
+      "U16", "I16", "F8_E5M2FNUZ", "F8_E4M3FNUZ", "F8_E8M0", "F8_E4M3", "F8_E5M2", "I8",   "U8"};
+  int previous = static_cast<int>(SafetensorsDType::kU64) + 1;
+  for (const std::string& name : largest_first) {
+    const auto dtype = SafetensorsDTypeFromName(name);
+    ASSERT_TRUE(dtype.has_value()) << name;
+    EXPECT_EQ(static_cast<int>(*dtype), --previous) << name;
+    EXPECT_EQ(Name(*dtype), name);
+  }
+  EXPECT_EQ(ToSafetensors(DType::kI32), SafetensorsDType::kI32);
+  EXPECT_FALSE(SafetensorsDTypeFromName("f32").has_value());
 }
 
 TEST_F(SafetensorsTest, NoTensorsIsAFile) {
