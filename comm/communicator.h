@@ -23,8 +23,9 @@ enum class ReduceOp : uint8_t { kSum, kMax, kMin };
 // and untouched until that Work is complete. Several may be in flight; they must be started in the
 // same order on every rank. A communicator belongs to one thread. It outlives its Work.
 //
-// Reductions add in an order that depends on nothing but size(): the same call on the same layout
-// gives the same bits.
+// Reductions add in an order that depends on nothing but size() and the tensor's size, so the same
+// call on the same layout gives the same bits, on every rank. ReduceScatter adds in rank order, and
+// so does AllReduce of small tensors (see docs/comm.md): those bits are the same in every backend.
 class Communicator {
  public:
   virtual ~Communicator() = default;

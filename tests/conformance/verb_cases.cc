@@ -195,6 +195,28 @@ absl::Status AllReduceGivesEveryRankTheSameBits(Communicator& world) {
                   [&](int64_t i) { return expected[static_cast<size_t>(i % kCount)]; });
 }
 
+// What rank order gives, computed here; also the same bits in every backend.
+absl::Status SumsAreInRankOrder(Communicator& world) {
+  TestContext memory;
+  constexpr int64_t kCount = 1021;
+  const auto expected = [&](int64_t i) {
+    float sum = 1.0f / static_cast<float>(1 + i);
+    for (int rank = 1; rank < world.size(); ++rank) {
+      sum += 1.0f / static_cast<float>(1 + rank + i);
+    }
+    return static_cast<double>(sum);
+  };
+  const TensorView blocks =
+      RoundedValues(memory, DType::kF32, {world.size() * kCount}, world.rank());
+  const TensorView block = memory.Zeros(DType::kF32, {kCount});
+  EQ_RETURN_IF_ERROR(comm::ReduceScatter(world, memory.context(), blocks, block));
+  EQ_RETURN_IF_ERROR(ExpectBy("ReduceScatter", block,
+                              [&](int64_t i) { return expected(world.rank() * kCount + i); }));
+  const TensorView small = RoundedValues(memory, DType::kF32, {kCount}, world.rank());
+  EQ_RETURN_IF_ERROR(comm::AllReduce(world, memory.context(), small));
+  return ExpectBy("AllReduce", small, expected);
+}
+
 }  // namespace
 
 std::vector<Case> VerbCases() {
@@ -206,6 +228,7 @@ std::vector<Case> VerbCases() {
       {"AllGatherApartAndInPlace", AllGatherApartAndInPlace},
       {"AllToAllWithEveryShape", AllToAllWithEveryShape},
       {"ReductionsRepeatBitForBit", ReductionsRepeatBitForBit},
+      {"SumsAreInRankOrder", SumsAreInRankOrder},
       {"AllReduceGivesEveryRankTheSameBits", AllReduceGivesEveryRankTheSameBits},
   };
 }

@@ -14,6 +14,7 @@
 #include "comm/backends/mpi/status.h"
 #include "comm/backends/mpi/work.h"
 #include "comm/local_copy.h"
+#include "comm/reduce.h"
 #include "comm/verb.h"
 #include "core/base/check.h"
 #include "core/base/status_macros.h"
@@ -23,6 +24,12 @@ namespace {
 
 // MPI 3 counts are ints. Longer reductions and broadcasts go in pieces of this many elements.
 constexpr int64_t kPieceElements = int64_t{1} << 30;
+
+// Reductions of ours add in rank order: a reduce-scatter is an all-to-all and a local sum (which
+// was also 2 to 5 times as fast as MPI_Ireduce_scatter_block of OpenMPI 4.1), a small all-reduce
+// an all-gather and a local sum. "Small" is when all ranks' tensors together have this size; larger
+// ones are left to MPI_Iallreduce, in an order of its own that depends on the size and the ranks.
+constexpr size_t kGatheredBytes = size_t{256} << 10;
 
 MPI_Datatype TypeOf(DType dtype) {
   switch (dtype) {
@@ -115,6 +122,9 @@ class MpiCommunicator final : public Communicator {
   MpiCommunicator(std::shared_ptr<MpiRuntime> runtime, std::string name)
       : runtime_(std::move(runtime)), name_(std::move(name)) {}
 
+  size_t num_ranks() const { return group_.world_ranks.size(); }
+  // All-reduce of a small tensor: everyone gets everything and adds it up.
+  absl::Status GatherAndReduce(MpiWork& work, TensorView data, ReduceOp op);
   // Numbers the next collective and tells the others of this node that it has been entered.
   std::unique_ptr<MpiWork> Begin(Verb verb);
   absl::Status RequireHost(const Context& context, ConstTensorView tensor) const {
@@ -186,6 +196,11 @@ absl::StatusOr<Work> MpiCommunicator::AllReduce(const Context& context, TensorVi
                                                 ReduceOp op) {
   EQ_RETURN_IF_ERROR(RequireHost(context, data));
   std::unique_ptr<MpiWork> work = Begin(Verb::kAllReduce);
+  if (data.num_bytes() == 0) return Work(std::move(work));
+  if (data.num_bytes() * num_ranks() <= kGatheredBytes) {
+    EQ_RETURN_IF_ERROR(GatherAndReduce(*work, data, op));
+    return Work(std::move(work));
+  }
   const TensorView flat = data.Reshaped({data.num_elements()});
   for (int64_t begin = 0; begin < flat.dim(0); begin += kPieceElements) {
     const TensorView piece = flat.Rows(begin, std::min(begin + kPieceElements, flat.dim(0)));
@@ -196,16 +211,32 @@ absl::StatusOr<Work> MpiCommunicator::AllReduce(const Context& context, TensorVi
   return Work(std::move(work));
 }
 
+absl::Status MpiCommunicator::GatherAndReduce(MpiWork& work, TensorView data, ReduceOp op) {
+  const int count = static_cast<int>(data.num_elements());
+  const MPI_Datatype type = TypeOf(data.dtype());
+  void* all = work.AddScratch(data.num_bytes() * num_ranks());
+  EQ_RETURN_IF_MPI_ERROR(
+      MPI_Iallgather(data.raw(), count, type, all, count, type, group_.comm, work.AddRequest()));
+  work.FinishWith([all, data, op, blocks = num_ranks()] {
+    CombineBlocks(op, data.dtype(), all, blocks, data.num_bytes(), data.raw());
+  });
+  return absl::OkStatus();
+}
+
 absl::StatusOr<Work> MpiCommunicator::ReduceScatter(const Context& context, ConstTensorView send,
                                                     TensorView receive) {
   EQ_RETURN_IF_ERROR(RequireHost(context, receive));
   EQ_ASSIGN_OR_RETURN(const int count, ToInt(receive.num_elements(), "ReduceScatter"));
   std::unique_ptr<MpiWork> work = Begin(Verb::kReduceScatter);
-  if (count > 0) {
-    EQ_RETURN_IF_MPI_ERROR(MPI_Ireduce_scatter_block(send.raw(), receive.raw(), count,
-                                                     TypeOf(send.dtype()), MPI_SUM, group_.comm,
-                                                     work->AddRequest()));
-  }
+  if (count == 0) return Work(std::move(work));
+  const MPI_Datatype type = TypeOf(send.dtype());
+  void* terms = work->AddScratch(send.num_bytes());
+  EQ_RETURN_IF_MPI_ERROR(
+      MPI_Ialltoall(send.raw(), count, type, terms, count, type, group_.comm, work->AddRequest()));
+  work->FinishWith([terms, receive, blocks = num_ranks()] {
+    CombineBlocks(ReduceOp::kSum, receive.dtype(), terms, blocks, receive.num_bytes(),
+                  receive.raw());
+  });
   return Work(std::move(work));
 }
 

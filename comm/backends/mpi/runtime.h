@@ -6,6 +6,7 @@
 
 #include "absl/status/statusor.h"
 #include "comm/backends/mpi/progress_board.h"
+#include "comm/backends/mpi/scratch_pool.h"
 
 namespace equipoise::comm {
 
@@ -19,6 +20,7 @@ class MpiRuntime {
   MpiRuntime& operator=(const MpiRuntime&) = delete;
 
   ProgressBoard& board() { return *board_; }
+  ScratchPool& scratch() { return scratch_; }
   // A slot of the board that no communicator of this rank has, or any member of `comm`.
   // Collective over `comm`.
   absl::StatusOr<int> TakeSlot(MPI_Comm comm);
@@ -34,6 +36,7 @@ class MpiRuntime {
   MpiRuntime() = default;
 
   std::unique_ptr<ProgressBoard> board_;
+  ScratchPool scratch_;
   int next_slot_ = 0;
   bool broken_ = false;
   bool aborting_ = false;

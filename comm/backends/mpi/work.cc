@@ -38,8 +38,12 @@ class Backoff {
 }  // namespace
 
 MpiWork::~MpiWork() {
-  // After a time-out MPI still reads the types: leave them to the end of the process.
-  if (!complete_) return;
+  if (!complete_) {
+    // After a time-out MPI still reads the types and writes the scratch memory: they are left to
+    // the end of the process, which is near.
+    for (ScratchPool::Buffer& buffer : scratch_) buffer.data.release();
+    return;
+  }
   for (MPI_Datatype& type : types_) MPI_Type_free(&type);
 }
 
@@ -50,7 +54,7 @@ bool MpiWork::Test() {
   const int code =
       MPI_Testall(static_cast<int>(requests_.size()), requests_.data(), &done, statuses_.data());
   if (code == MPI_SUCCESS) {
-    complete_ = done != 0;
+    if (done != 0) Complete();
     return complete_;
   }
   complete_ = true;
@@ -61,6 +65,13 @@ bool MpiWork::Test() {
   const absl::Status failure = MpiStatus(cause, label_.verb);
   status_ = absl::Status(failure.code(), absl::StrCat(label_.ToString(), ": ", failure.message()));
   return true;
+}
+
+void MpiWork::Complete() {
+  complete_ = true;
+  if (finish_) finish_();
+  for (ScratchPool::Buffer& buffer : scratch_) runtime_->scratch().GiveBack(std::move(buffer));
+  scratch_.clear();
 }
 
 absl::Status MpiWork::Wait(const WaitOptions& options) {

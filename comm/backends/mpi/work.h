@@ -3,6 +3,7 @@
 
 #include <mpi.h>
 
+#include <functional>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -38,12 +39,19 @@ class MpiWork final : public Work::State {
   MPI_Request* AddRequest() { return &requests_.emplace_back(MPI_REQUEST_NULL); }
   // A type of `count` neighbouring elements of `element`, freed with this.
   absl::StatusOr<MPI_Datatype> AddRowType(int count, MPI_Datatype element);
+  // Host memory of `bytes` that lives until this is complete.
+  void* AddScratch(size_t bytes) {
+    return scratch_.emplace_back(runtime_->scratch().Take(bytes)).data.get();
+  }
+  // What this rank does with what has arrived; runs once, before this is complete.
+  void FinishWith(std::function<void()> finish) { finish_ = std::move(finish); }
   // Keeps `values` until this is complete and gives their address.
   const int* Keep(std::vector<int> values) {
     return arrays_.emplace_back(std::make_unique<std::vector<int>>(std::move(values)))->data();
   }
 
  private:
+  void Complete();
   std::string DescribeMissing() const;
 
   const std::shared_ptr<MpiRuntime> runtime_;
@@ -53,6 +61,8 @@ class MpiWork final : public Work::State {
   std::vector<MPI_Status> statuses_;
   std::vector<MPI_Datatype> types_;
   std::vector<std::unique_ptr<std::vector<int>>> arrays_;
+  std::vector<ScratchPool::Buffer> scratch_;
+  std::function<void()> finish_;
   bool complete_ = false;
   absl::Status status_;
 };

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "comm/reduce.h"
 #include "core/base/check.h"
 
 namespace equipoise::comm {
@@ -26,39 +27,6 @@ std::byte* At(TensorView tensor, size_t offset) {
   return static_cast<std::byte*>(tensor.raw()) + offset;
 }
 
-template <typename T>
-void CombineAs(ReduceOp op, std::byte* sum, const std::byte* term, size_t bytes) {
-  T* out = reinterpret_cast<T*>(sum);
-  const T* in = reinterpret_cast<const T*>(term);
-  const size_t count = bytes / sizeof(T);
-  switch (op) {
-    case ReduceOp::kSum:
-      for (size_t i = 0; i < count; ++i) out[i] = static_cast<T>(out[i] + in[i]);
-      return;
-    case ReduceOp::kMax:
-      for (size_t i = 0; i < count; ++i) out[i] = std::max(out[i], in[i]);
-      return;
-    case ReduceOp::kMin:
-      for (size_t i = 0; i < count; ++i) out[i] = std::min(out[i], in[i]);
-      return;
-  }
-}
-
-void Combine(DType dtype, ReduceOp op, std::byte* sum, const std::byte* term, size_t bytes) {
-  switch (dtype) {
-    case DType::kF32:
-      return CombineAs<float>(op, sum, term, bytes);
-    case DType::kF64:
-      return CombineAs<double>(op, sum, term, bytes);
-    case DType::kI32:
-      return CombineAs<int32_t>(op, sum, term, bytes);
-    case DType::kI64:
-      return CombineAs<int64_t>(op, sum, term, bytes);
-    case DType::kU8:
-      return CombineAs<uint8_t>(op, sum, term, bytes);
-  }
-}
-
 void MoveBroadcast(std::span<const Entry> entries) {
   const TensorView source = entries[static_cast<size_t>(entries[0].root)].receive;
   for (const Entry& entry : entries) Copy(entry.receive.raw(), source.raw(), source.num_bytes());
@@ -71,7 +39,7 @@ void MoveAllReduce(std::span<const Entry> entries) {
     const size_t bytes = std::min(kBlockBytes, total - offset);
     Copy(sum.data(), At(entries[0].receive, offset), bytes);
     for (const Entry& entry : entries.subspan(1)) {
-      Combine(entry.receive.dtype(), entry.op, sum.data(), At(entry.receive, offset), bytes);
+      Combine(entry.op, entry.receive.dtype(), sum.data(), At(entry.receive, offset), bytes);
     }
     for (const Entry& entry : entries) Copy(At(entry.receive, offset), sum.data(), bytes);
   }
@@ -85,7 +53,7 @@ void MoveReduceScatter(std::span<const Entry> entries) {
       const size_t bytes = std::min(kBlockBytes, out.num_bytes() - offset);
       Copy(At(out, offset), At(entries[0].send, base + offset), bytes);
       for (const Entry& entry : entries.subspan(1)) {
-        Combine(out.dtype(), ReduceOp::kSum, At(out, offset), At(entry.send, base + offset), bytes);
+        Combine(ReduceOp::kSum, out.dtype(), At(out, offset), At(entry.send, base + offset), bytes);
       }
     }
   }
