@@ -12,8 +12,7 @@ namespace equipoise::parallel {
 // The dense counterpart of MoeLayer: h_out = h + feed_forward(RmsNorm(h)).
 class DenseLayer {
  public:
-  DenseLayer(const ModelOptions& options, const std::string& prefix,
-             ParameterRegistry& parameters);
+  DenseLayer(const ModelOptions& options, const std::string& prefix, ParameterRegistry& parameters);
 
   struct Saved {
     ConstTensorView input;         // [T, H], the caller's

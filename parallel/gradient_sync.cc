@@ -44,8 +44,7 @@ Sharding Sharding::Make(int64_t total, int64_t bucket_elements, int ranks, int r
   return sharding;
 }
 
-absl::StatusOr<std::unique_ptr<GradientSync>> GradientSync::Create(Device& device,
-                                                                   const Mesh& mesh,
+absl::StatusOr<std::unique_ptr<GradientSync>> GradientSync::Create(Device& device, const Mesh& mesh,
                                                                    ParameterRegistry& parameters,
                                                                    int64_t bucket_elements,
                                                                    comm::WaitOptions wait) {
@@ -80,8 +79,7 @@ absl::Status GradientSync::MarkComplete(const Context& context, int64_t first) {
           comm::Work work,
           comm::StartReduceScatter(
               mesh_.replicas(group), context, gradients.Rows(bucket.begin, bucket.end),
-              state.shard.view().Rows(bucket.shard_begin,
-                                      bucket.shard_begin + bucket.owned_size)));
+              state.shard.view().Rows(bucket.shard_begin, bucket.shard_begin + bucket.owned_size)));
       state.pending.push_back(std::move(work));
     }
   }
@@ -106,12 +104,11 @@ absl::Status GradientSync::GatherValues(const Context& context) {
   for (const ParameterGroup group : kGroups) {
     const TensorView values = parameters_.values(group);
     for (const Bucket& bucket : sharding(group).buckets) {
-      EQ_ASSIGN_OR_RETURN(
-          comm::Work work,
-          comm::StartAllGather(
-              mesh_.replicas(group), context,
-              values.Rows(bucket.owned_begin, bucket.owned_begin + bucket.owned_size),
-              values.Rows(bucket.begin, bucket.end)));
+      EQ_ASSIGN_OR_RETURN(comm::Work work,
+                          comm::StartAllGather(mesh_.replicas(group), context,
+                                               values.Rows(bucket.owned_begin,
+                                                           bucket.owned_begin + bucket.owned_size),
+                                               values.Rows(bucket.begin, bucket.end)));
       pending.push_back(std::move(work));
     }
   }
@@ -122,10 +119,10 @@ absl::Status GradientSync::GatherValues(const Context& context) {
 absl::Status GradientSync::GatherShard(const Context& context, ParameterGroup group,
                                        ConstTensorView shard, TensorView flat) {
   for (const Bucket& bucket : sharding(group).buckets) {
-    EQ_RETURN_IF_ERROR(comm::AllGather(
-        mesh_.replicas(group), context,
-        shard.Rows(bucket.shard_begin, bucket.shard_begin + bucket.owned_size),
-        flat.Rows(bucket.begin, bucket.end), wait_));
+    EQ_RETURN_IF_ERROR(
+        comm::AllGather(mesh_.replicas(group), context,
+                        shard.Rows(bucket.shard_begin, bucket.shard_begin + bucket.owned_size),
+                        flat.Rows(bucket.begin, bucket.end), wait_));
   }
   return absl::OkStatus();
 }

@@ -73,8 +73,8 @@ class GradientSync {
  private:
   struct GroupState {
     Sharding sharding;
-    Tensor shard;                          // summed gradients
-    std::vector<int64_t> complete_end;     // [parameters + 1], see MarkComplete
+    Tensor shard;                       // summed gradients
+    std::vector<int64_t> complete_end;  // [parameters + 1], see MarkComplete
     size_t next_bucket = 0;
     std::vector<comm::Work> pending;
   };
@@ -82,7 +82,8 @@ class GradientSync {
   const GroupState& state(ParameterGroup group) const {
     return groups_[static_cast<size_t>(group)];
   }
-  GradientSync(const Mesh& mesh, ParameterRegistry& parameters) : mesh_(mesh), parameters_(parameters) {}
+  GradientSync(const Mesh& mesh, ParameterRegistry& parameters)
+      : mesh_(mesh), parameters_(parameters) {}
 
   const Mesh& mesh_;
   ParameterRegistry& parameters_;

@@ -5,13 +5,12 @@
 
 namespace equipoise::parallel {
 
-absl::StatusOr<std::unique_ptr<Mesh>> Mesh::Create(comm::Communicator& world,
-                                                   int expert_parallel) {
+absl::StatusOr<std::unique_ptr<Mesh>> Mesh::Create(comm::Communicator& world, int expert_parallel) {
   const int degree = expert_parallel == 0 ? world.size() : expert_parallel;
   if (degree < 0 || world.size() % degree != 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("layout.expert_parallel is ", degree, ", which does not divide the ",
-                     world.size(), " ranks of the job"));
+    return absl::InvalidArgumentError(absl::StrCat("layout.expert_parallel is ", degree,
+                                                   ", which does not divide the ", world.size(),
+                                                   " ranks of the job"));
   }
   std::unique_ptr<Mesh> mesh(new Mesh(world));
   EQ_ASSIGN_OR_RETURN(mesh->expert_, world.Split(world.rank() / degree, world.rank(), "expert"));

@@ -9,9 +9,11 @@
 
 namespace equipoise::parallel {
 
-absl::StatusOr<std::unique_ptr<MoeLayer>> MoeLayer::Create(
-    const ModelOptions& options, int layer, int index, const std::string& prefix,
-    ExpertExchange& exchange, int expert_rank, ParameterRegistry& parameters) {
+absl::StatusOr<std::unique_ptr<MoeLayer>> MoeLayer::Create(const ModelOptions& options, int layer,
+                                                           int index, const std::string& prefix,
+                                                           ExpertExchange& exchange,
+                                                           int expert_rank,
+                                                           ParameterRegistry& parameters) {
   std::unique_ptr<MoeLayer> result(new MoeLayer(options, layer, index, exchange));
   result->norm_ =
       DeclareGain(parameters, prefix + "post_attention_layernorm.weight", options.hidden);
@@ -59,8 +61,8 @@ absl::StatusOr<MoeLayer::Saved> MoeLayer::Forward(const StepContext& context,
   return saved;
 }
 
-absl::Status MoeLayer::Route(const StepContext& context, const MicroBatch& batch,
-                             ConstTensorView h, Saved& saved) {
+absl::Status MoeLayer::Route(const StepContext& context, const MicroBatch& batch, ConstTensorView h,
+                             Saved& saved) {
   const ScopedPhase phase(context.timers, Phase::kRoute);
   const Context& device = context.device;
   Workspace& space = *device.activations;
@@ -80,8 +82,8 @@ absl::Status MoeLayer::Route(const StepContext& context, const MicroBatch& batch
   if (context.statistics != nullptr) {
     EQ_RETURN_IF_ERROR(context.statistics->Record(device, index_, saved.routed.partials));
   }
-  saved.dispatch = routing::MakeDispatchPlan(device, saved.routed.expert_ids,
-                                             exchange_.placement());
+  saved.dispatch =
+      routing::MakeDispatchPlan(device, saved.routed.expert_ids, exchange_.placement());
   return absl::OkStatus();
 }
 
@@ -119,8 +121,7 @@ absl::Status MoeLayer::BackwardExperts(const StepContext& context, const Saved& 
     const TensorView dreturned = scratch.Allocate(dtype, saved.returned.shape());
     WeightedCombineBackward(device, saved.returned, saved.dispatch.slots, saved.routed.gates, dh,
                             dreturned, dgates);
-    EQ_ASSIGN_OR_RETURN(doutputs,
-                        exchange_.ToExperts(device, scratch, saved.exchange, dreturned));
+    EQ_ASSIGN_OR_RETURN(doutputs, exchange_.ToExperts(device, scratch, saved.exchange, dreturned));
   }
   const TensorView drows = scratch.Allocate(dtype, saved.experts.x.shape());
   {

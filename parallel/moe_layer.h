@@ -32,13 +32,13 @@ class MoeLayer {
 
   // What Backward reads; views into context.activations.
   struct Saved {
-    ConstTensorView input;          // [T, H], the caller's
-    TensorView norm, inverse_rms;   // [T, H], [T]
+    ConstTensorView input;         // [T, H], the caller's
+    TensorView norm, inverse_rms;  // [T, H], [T]
     routing::RouterOutput routed;
     routing::DispatchPlan dispatch;
     ExchangePlan exchange;
-    ExpertBank::Saved experts;      // rows at this rank's experts
-    TensorView returned;            // [C, H], the experts' outputs back home
+    ExpertBank::Saved experts;  // rows at this rank's experts
+    TensorView returned;        // [C, H], the experts' outputs back home
     FeedForward::Saved shared;
   };
 

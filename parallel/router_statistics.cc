@@ -29,8 +29,8 @@ absl::StatusOr<std::unique_ptr<RouterStatistics>> RouterStatistics::Create(
   statistics->routers_ = std::move(routers);
   statistics->pending_.resize(statistics->routers_.size());
   const Shape shape = {statistics->offset_.back()};
-  for (Tensor* buffer : {&statistics->local_, &statistics->reduced_, &statistics->load_,
-                         &statistics->previous_}) {
+  for (Tensor* buffer :
+       {&statistics->local_, &statistics->reduced_, &statistics->load_, &statistics->previous_}) {
     EQ_ASSIGN_OR_RETURN(*buffer, Tensor::Create(device, DType::kF64, shape));
   }
   return statistics;
@@ -68,8 +68,7 @@ void RouterStatistics::BeginStep(const Context& context, int64_t batch_tokens) {
   running_tokens_ = 0;
 }
 
-absl::Status RouterStatistics::Record(const Context& context, int index,
-                                      ConstTensorView partials) {
+absl::Status RouterStatistics::Record(const Context& context, int index, ConstTensorView partials) {
   const TensorView local = Slice(local_, index);
   Axpy(context, 1.0, partials, local);
   if (!ReducesInForward(index)) return absl::OkStatus();

@@ -74,14 +74,14 @@ class RouterStatistics {
   LoadSource source_ = LoadSource::kCurrentStep;
   comm::WaitOptions wait_;
 
-  std::vector<int64_t> offset_;  // [layers + 1], of each layer in the buffers
-  Tensor local_;                 // F64, this rank's sums so far
-  Tensor reduced_;               // F64, over all ranks
-  Tensor load_;                  // F64, the previous step's sums while this step runs
-  Tensor previous_;              // F64, what the next step will find in load_
+  std::vector<int64_t> offset_;      // [layers + 1], of each layer in the buffers
+  Tensor local_;                     // F64, this rank's sums so far
+  Tensor reduced_;                   // F64, over all ranks
+  Tensor load_;                      // F64, the previous step's sums while this step runs
+  Tensor previous_;                  // F64, what the next step will find in load_
   std::vector<comm::Work> pending_;  // per layer
-  int64_t tokens_ = 0;           // of the step
-  int64_t running_tokens_ = 0;   // of its micro-batches so far
+  int64_t tokens_ = 0;               // of the step
+  int64_t running_tokens_ = 0;       // of its micro-batches so far
   int64_t load_tokens_ = 0;
   int64_t previous_tokens_ = 0;
 };

@@ -91,8 +91,7 @@ absl::StatusOr<std::vector<ShardedCheckpoint::Array>> ShardedCheckpoint::GatherA
   return arrays;
 }
 
-absl::Status ShardedCheckpoint::WriteFile(const std::string& path,
-                                          const std::vector<Piece>& pieces,
+absl::Status ShardedCheckpoint::WriteFile(const std::string& path, const std::vector<Piece>& pieces,
                                           std::span<const Array> arrays, Manifest& written) {
   std::vector<SafetensorsSpec> specs;
   std::map<std::string, ConstTensorView> sources;
@@ -106,8 +105,7 @@ absl::Status ShardedCheckpoint::WriteFile(const std::string& path,
       sources[name] = source;
     }
   }
-  EQ_ASSIGN_OR_RETURN(const auto writer,
-                      SafetensorsWriter::Create(files_, path, std::move(specs)));
+  EQ_ASSIGN_OR_RETURN(const auto writer, SafetensorsWriter::Create(files_, path, std::move(specs)));
   std::vector<std::byte> host;
   for (const SafetensorsEntry& entry : writer->order()) {
     const ConstTensorView source = sources.at(entry.spec.name);
@@ -219,9 +217,8 @@ absl::Status ShardedCheckpoint::ReadValues(const Checkpoint& checkpoint) {
   return absl::OkStatus();
 }
 
-absl::Status ShardedCheckpoint::ReadMoments(const Checkpoint& checkpoint,
-                                            const std::string& prefix, ParameterGroup group,
-                                            TensorView shard) {
+absl::Status ShardedCheckpoint::ReadMoments(const Checkpoint& checkpoint, const std::string& prefix,
+                                            ParameterGroup group, TensorView shard) {
   std::vector<std::byte> host;
   const size_t element = SizeOf(shard.dtype());
   for (const Piece& piece : Pieces()) {
@@ -278,16 +275,15 @@ absl::StatusOr<TrainPosition> ShardedCheckpoint::Load(const Checkpoint& checkpoi
   const auto read = [&]() -> absl::Status {
     EQ_RETURN_IF_ERROR(ReadValues(checkpoint));
     for (const ParameterGroup group : kGroups) {
-      EQ_RETURN_IF_ERROR(ReadMoments(checkpoint, "exp_avg.", group,
-                                     step_.optimizer().first_moment(group)));
-      EQ_RETURN_IF_ERROR(ReadMoments(checkpoint, "exp_avg_sq.", group,
-                                     step_.optimizer().second_moment(group)));
+      EQ_RETURN_IF_ERROR(
+          ReadMoments(checkpoint, "exp_avg.", group, step_.optimizer().first_moment(group)));
+      EQ_RETURN_IF_ERROR(
+          ReadMoments(checkpoint, "exp_avg_sq.", group, step_.optimizer().second_moment(group)));
     }
     EQ_ASSIGN_OR_RETURN(position, ReadState(checkpoint.manifest));
     return absl::OkStatus();
   };
-  const absl::Status status =
-      comm::AgreeOnStatus(step_.mesh().world(), step_.context(), read());
+  const absl::Status status = comm::AgreeOnStatus(step_.mesh().world(), step_.context(), read());
   tensors_.clear();
   readers_.clear();
   EQ_RETURN_IF_ERROR(status);

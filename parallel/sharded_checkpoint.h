@@ -17,7 +17,7 @@ namespace equipoise::parallel {
 
 // Where a run stands.
 struct TrainPosition {
-  int64_t step = 0;          // steps done
+  int64_t step = 0;  // steps done
   int64_t tokens_seen = 0;
   int64_t samples_seen = 0;  // the next step starts at this sample of the data
 };

@@ -55,8 +55,7 @@ absl::StatusOr<double> ShardedOptimizer::GradientNorm(const Context& context) {
   comm::MirrorToDevice<double>(context, std::span<const double>(&squares, 1), norm);
   comm::WaitOptions wait;
   wait.name = "all-reduce of the gradient norm";
-  EQ_RETURN_IF_ERROR(
-      comm::AllReduce(mesh_.world(), context, norm, comm::ReduceOp::kSum, wait));
+  EQ_RETURN_IF_ERROR(comm::AllReduce(mesh_.world(), context, norm, comm::ReduceOp::kSum, wait));
   comm::MirrorToHost<double>(context, norm, std::span<double>(&squares, 1));
   return std::sqrt(squares);
 }

@@ -22,8 +22,7 @@ namespace equipoise::parallel {
 // One per rank; belongs to one thread; registry, mesh and sync outlive it.
 class ShardedOptimizer {
  public:
-  static absl::StatusOr<std::unique_ptr<ShardedOptimizer>> Create(Device& device,
-                                                                  const Mesh& mesh,
+  static absl::StatusOr<std::unique_ptr<ShardedOptimizer>> Create(Device& device, const Mesh& mesh,
                                                                   ParameterRegistry& parameters,
                                                                   GradientSync& sync);
 

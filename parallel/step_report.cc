@@ -85,8 +85,7 @@ StepRecord ReportStep(const StepResult& result, int num_experts, int top_k,
 }
 
 ValidationRecord ReportValidation(const EvaluationResult& result,
-                                  const std::vector<std::string>& domains,
-                                  double bytes_per_token) {
+                                  const std::vector<std::string>& domains, double bytes_per_token) {
   const auto bits_per_byte = [&](double nats) {
     return bytes_per_token > 0.0 ? nats / std::numbers::ln2 / bytes_per_token
                                  : std::numeric_limits<double>::quiet_NaN();

@@ -17,8 +17,7 @@ StepRecord ReportStep(const StepResult& result, int num_experts, int top_k,
 
 // `bytes_per_token`: average of the text, to give bits per byte; 0: unknown, reported as NaN.
 ValidationRecord ReportValidation(const EvaluationResult& result,
-                                  const std::vector<std::string>& domains,
-                                  double bytes_per_token);
+                                  const std::vector<std::string>& domains, double bytes_per_token);
 
 }  // namespace equipoise::parallel
 

@@ -15,8 +15,7 @@ namespace {
 // The lengths of all ranks' texts.
 absl::StatusOr<std::vector<int64_t>> GatherLengths(comm::Communicator& group,
                                                    const Context& context, int64_t length) {
-  EQ_ASSIGN_OR_RETURN(Tensor lengths,
-                      Tensor::Create(*context.device, DType::kI64, {group.size()}));
+  EQ_ASSIGN_OR_RETURN(Tensor lengths, Tensor::Create(*context.device, DType::kI64, {group.size()}));
   const TensorView own = lengths.view().Rows(group.rank(), group.rank() + 1);
   comm::MirrorToDevice<int64_t>(context, std::span<const int64_t>(&length, 1), own);
   EQ_RETURN_IF_ERROR(comm::AllGather(group, context, own, lengths.view()));

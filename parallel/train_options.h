@@ -48,15 +48,15 @@ struct OptimizerOptions {
 };
 
 struct CheckpointOptions {
-  int64_t every_steps = 0;      // 0: only at the end, if save_at_end
+  int64_t every_steps = 0;  // 0: only at the end, if save_at_end
   bool save_at_end = true;
   int64_t keep = 2;             // newest checkpoints that stay
   std::string resume = "auto";  // auto | never | must | a checkpoint's directory
 };
 
 struct ValidationOptions {
-  int64_t every_steps = 0;      // 0: only at the first and the last step
-  int64_t sequences = 0;        // windows per domain; 0: no validation
+  int64_t every_steps = 0;  // 0: only at the first and the last step
+  int64_t sequences = 0;    // windows per domain; 0: no validation
 };
 
 struct TrainOptions {

@@ -80,12 +80,14 @@ absl::Status TrainStep::CreateMemory(Device& device) {
   EQ_ASSIGN_OR_RETURN(targets_, Tensor::Create(device, DType::kI32, {tokens}));
   EQ_ASSIGN_OR_RETURN(losses_, Tensor::Create(device, DType::kF64, {tokens}));
   EQ_ASSIGN_OR_RETURN(domain_sums_, Tensor::Create(device, DType::kF64, {2 * num_domains_}));
-  host_tokens_.resize(static_cast<size_t>(tokens));
-  host_targets_.resize(static_cast<size_t>(tokens));
+  const int64_t held = layout_.OfRank(world_.rank()).size();
+  host_tokens_.resize(
+      static_cast<size_t>(std::max(held, sequences) * options_.batch.sequence_length));
+  host_targets_.resize(host_tokens_.size());
   host_losses_.resize(static_cast<size_t>(tokens));
   host_domain_sums_.resize(static_cast<size_t>(2 * num_domains_));
   sample_.resize(static_cast<size_t>(options_.batch.sequence_length) + 1);
-  sequence_domain_.resize(static_cast<size_t>(sequences));
+  sequence_domain_.resize(static_cast<size_t>(std::max(held, sequences)));
   return absl::OkStatus();
 }
 
@@ -93,8 +95,7 @@ absl::Status TrainStep::CreateModel(Device& device) {
   const comm::WaitOptions wait = WaitOf(options_);
   EQ_ASSIGN_OR_RETURN(mesh_, Mesh::Create(world_, options_.layout.expert_parallel));
   comm::Communicator& experts = mesh_->expert();
-  EQ_ASSIGN_OR_RETURN(routing::ExpertPlacement placement,
-                      MakePlacement(options_, experts.size()));
+  EQ_ASSIGN_OR_RETURN(routing::ExpertPlacement placement, MakePlacement(options_, experts.size()));
   exchange_ = std::make_unique<ExpertExchange>(experts, std::move(placement),
                                                comm::MakeFlatRowExchange(experts), wait);
   EQ_ASSIGN_OR_RETURN(model_, Transformer::Create(options_.model, options_.layout.recompute,
@@ -105,43 +106,55 @@ absl::Status TrainStep::CreateModel(Device& device) {
   EQ_ASSIGN_OR_RETURN(sync_, GradientSync::Create(device, *mesh_, parameters_,
                                                   options_.layout.bucket_elements, wait));
   EQ_ASSIGN_OR_RETURN(optimizer_, ShardedOptimizer::Create(device, *mesh_, parameters_, *sync_));
-  EQ_ASSIGN_OR_RETURN(statistics_,
-                      RouterStatistics::Create(device, world_, model_->routers(),
-                                               Resolve(options_.batch), wait));
+  EQ_ASSIGN_OR_RETURN(statistics_, RouterStatistics::Create(device, world_, model_->routers(),
+                                                            Resolve(options_.batch), wait));
   return absl::OkStatus();
 }
 
-absl::StatusOr<MicroBatch> TrainStep::Load(const SampleSource& source, uint64_t first,
-                                           SequenceRange range) {
+absl::Status TrainStep::Read(const SampleSource& source, uint64_t first, SequenceRange range) {
   const ScopedPhase phase(&timers_, Phase::kData);
+  const auto read = [&]() -> absl::Status {
+    const int64_t length = options_.batch.sequence_length;
+    for (int64_t i = 0; i < range.size(); ++i) {
+      int domain = 0;
+      EQ_RETURN_IF_ERROR(source(first + static_cast<uint64_t>(range.begin + i), sample_, &domain));
+      EQ_CHECK(domain >= 0 && domain < num_domains_) << "domain " << domain;
+      sequence_domain_[static_cast<size_t>(i)] = domain;
+      std::copy_n(sample_.begin(), length, host_tokens_.begin() + i * length);
+      std::copy_n(sample_.begin() + 1, length, host_targets_.begin() + i * length);
+    }
+    return absl::OkStatus();
+  };
+  // What one rank cannot read must not leave the others waiting for it in a collective.
+  return comm::AgreeOnStatus(world_, context_, read());
+}
+
+MicroBatch TrainStep::Upload(SequenceRange held, SequenceRange range) {
   const int64_t length = options_.batch.sequence_length;
-  const int64_t tokens = range.size() * length;
-  for (int64_t i = 0; i < range.size(); ++i) {
-    int domain = 0;
-    EQ_RETURN_IF_ERROR(source(first + static_cast<uint64_t>(range.begin + i), sample_, &domain));
-    EQ_CHECK(domain >= 0 && domain < num_domains_) << "domain " << domain;
-    sequence_domain_[static_cast<size_t>(i)] = domain;
-    std::copy_n(sample_.begin(), length, host_tokens_.begin() + i * length);
-    std::copy_n(sample_.begin() + 1, length, host_targets_.begin() + i * length);
-  }
-  const std::span<const int32_t> inputs(host_tokens_.data(), static_cast<size_t>(tokens));
-  const std::span<const int32_t> outputs(host_targets_.data(), static_cast<size_t>(tokens));
+  const auto begin = static_cast<size_t>((range.begin - held.begin) * length);
+  const auto size = static_cast<size_t>(range.size() * length);
   MicroBatch batch;
-  comm::MirrorToDevice<int32_t>(context_, inputs, tokens_.view().Rows(0, tokens));
-  comm::MirrorToDevice<int32_t>(context_, outputs, targets_.view().Rows(0, tokens));
-  batch.tokens = tokens_.view().Rows(0, tokens);
-  batch.targets = targets_.view().Rows(0, tokens);
+  const TensorView tokens = tokens_.view().Rows(0, range.size() * length);
+  const TensorView targets = targets_.view().Rows(0, range.size() * length);
+  comm::MirrorToDevice<int32_t>(
+      context_, std::span<const int32_t>(host_tokens_).subspan(begin, size), tokens);
+  comm::MirrorToDevice<int32_t>(
+      context_, std::span<const int32_t>(host_targets_).subspan(begin, size), targets);
+  batch.tokens = tokens;
+  batch.targets = targets;
   batch.sequence_length = length;
   batch.first_token = range.begin * length;
   return batch;
 }
 
-void TrainStep::Collect(int64_t tokens) {
+void TrainStep::Collect(SequenceRange held, SequenceRange range) {
   const int64_t length = options_.batch.sequence_length;
+  const int64_t tokens = range.size() * length;
   const std::span<double> losses(host_losses_.data(), static_cast<size_t>(tokens));
   comm::MirrorToHost<double>(context_, losses_.view().Rows(0, tokens), losses);
   for (int64_t row = 0; row < tokens; ++row) {
-    const auto domain = static_cast<size_t>(sequence_domain_[static_cast<size_t>(row / length)]);
+    const int64_t sequence = range.begin - held.begin + row / length;
+    const auto domain = static_cast<size_t>(sequence_domain_[static_cast<size_t>(sequence)]);
     host_domain_sums_[domain] += losses[static_cast<size_t>(row)];
     host_domain_sums_[domain + static_cast<size_t>(num_domains_)] += 1.0;
   }
@@ -166,10 +179,12 @@ absl::StatusOr<StepResult> TrainStep::ComputeGradient(const SampleSource& source
   }
   statistics_->BeginStep(context_, batch_tokens);
   const StepContext step_context = {context_, &timers_, statistics_.get()};
+  const SequenceRange held = layout_.OfRank(world_.rank());
+  EQ_RETURN_IF_ERROR(Read(source, first_sample, held));
   const int micro_batches = options_.batch.accumulation_steps;
   for (int m = 0; m < micro_batches; ++m) {
-    EQ_ASSIGN_OR_RETURN(MicroBatch batch, Load(source, first_sample,
-                                               layout_.OfMicroBatch(world_.rank(), m)));
+    const SequenceRange range = layout_.OfMicroBatch(world_.rank(), m);
+    MicroBatch batch = Upload(held, range);
     batch.step = step;
     statistics_->BeginMicroBatch(layout_.MicroBatchTokens(m));
     Transformer::OnComplete on_complete;
@@ -182,7 +197,7 @@ absl::StatusOr<StepResult> TrainStep::ComputeGradient(const SampleSource& source
     const int64_t tokens = batch.tokens.dim(0);
     EQ_RETURN_IF_ERROR(model_->ForwardBackward(step_context, batch, batch_tokens,
                                                losses_.view().Rows(0, tokens), on_complete));
-    Collect(tokens);
+    Collect(held, range);
   }
   const ScopedPhase phase(&timers_, Phase::kGradientSync);
   EQ_RETURN_IF_ERROR(statistics_->EndStep(context_));
@@ -232,8 +247,8 @@ absl::StatusOr<StepResult> TrainStep::Run(const SampleSource& source, int64_t st
   }
   const double max_norm = options_.optimizer.max_gradient_norm;
   const double scale = max_norm > 0.0 ? ClipFactor(result.gradient_norm, max_norm) : 1.0;
-  EQ_RETURN_IF_ERROR(optimizer_->Update(context_, options_.optimizer.adamw, step,
-                                        result.learning_rate, scale));
+  EQ_RETURN_IF_ERROR(
+      optimizer_->Update(context_, options_.optimizer.adamw, step, result.learning_rate, scale));
   return result;
 }
 
@@ -246,11 +261,11 @@ absl::StatusOr<EvaluationResult> TrainStep::Evaluate(const SampleSource& source,
     SequenceRange range;
     range.begin = std::min(count, begin + world_.rank() * capacity);
     range.end = std::min(count, range.begin + capacity);
-    EQ_ASSIGN_OR_RETURN(const MicroBatch batch, Load(source, 0, range));
+    EQ_RETURN_IF_ERROR(Read(source, 0, range));
+    const MicroBatch batch = Upload(range, range);
     const int64_t tokens = batch.tokens.dim(0);
-    EQ_RETURN_IF_ERROR(
-        model_->Evaluate(step_context, batch, losses_.view().Rows(0, tokens)));
-    Collect(tokens);
+    EQ_RETURN_IF_ERROR(model_->Evaluate(step_context, batch, losses_.view().Rows(0, tokens)));
+    Collect(range, range);
   }
   EQ_RETURN_IF_ERROR(ReduceDomains());
   EvaluationResult result;

@@ -95,10 +95,13 @@ class TrainStep {
             int num_domains);
   absl::Status CreateMemory(Device& device);
   absl::Status CreateModel(Device& device);
-  // Reads sequences [range) of a batch that starts at sample `first`; copies them to the device.
-  absl::StatusOr<MicroBatch> Load(const SampleSource& source, uint64_t first, SequenceRange range);
-  // Adds the losses of a micro-batch to the sums by domain.
-  void Collect(int64_t tokens);
+  // Reads sequences [range) of a batch that starts at sample `first` to the host. Collective: an
+  // error on one rank is an error on all.
+  absl::Status Read(const SampleSource& source, uint64_t first, SequenceRange range);
+  // Brings `range` of the sequences `held` by the host to the device.
+  MicroBatch Upload(SequenceRange held, SequenceRange range);
+  // Adds the losses of those sequences to the sums by domain.
+  void Collect(SequenceRange held, SequenceRange range);
   absl::Status ReduceDomains();
   void Describe(StepResult& result) const;
 
@@ -121,17 +124,18 @@ class TrainStep {
   std::unique_ptr<RouterStatistics> statistics_;
 
   // Of the micro-batch under way.
-  Tensor tokens_;                       // I32 [max T]
-  Tensor targets_;                      // I32 [max T]
-  Tensor losses_;                       // F64 [max T]
-  std::vector<int32_t> host_tokens_;    // [max T]
-  std::vector<int32_t> host_targets_;   // [max T]
-  std::vector<int32_t> sample_;         // [S + 1]
-  std::vector<int> sequence_domain_;    // of each sequence
+  Tensor tokens_;                    // I32 [max T]
+  Tensor targets_;                   // I32 [max T]
+  Tensor losses_;                    // F64 [max T]
+  std::vector<double> host_losses_;  // [max T]
+  // Of the step, this rank's sequences.
+  std::vector<int32_t> host_tokens_;
+  std::vector<int32_t> host_targets_;
+  std::vector<int> sequence_domain_;
+  std::vector<int32_t> sample_;  // [S + 1], the one being read
   // Of the step: F64 [2 * num_domains], sums of cross entropy, then numbers of tokens.
   Tensor domain_sums_;
   std::vector<double> host_domain_sums_;
-  std::vector<double> host_losses_;
 };
 
 }  // namespace equipoise::parallel

@@ -72,8 +72,8 @@ absl::Status Trainer::Prepare(Device& device) {
                           : std::max(train_domains, run_.validation_data->num_domains());
   EQ_ASSIGN_OR_RETURN(step_, TrainStep::Create(device, world_, options_, domains));
   if (run_.validation_data != nullptr && options_.validation.sequences > 0) {
-    windows_ = std::make_unique<ValidationWindows>(run_.validation_data,
-                                                   options_.validation.sequences);
+    windows_ =
+        std::make_unique<ValidationWindows>(run_.validation_data, options_.validation.sequences);
     for (int d = 0; d < run_.validation_data->num_domains(); ++d) {
       validation_domains_.push_back(run_.validation_data->domain_name(d));
     }
@@ -196,8 +196,7 @@ absl::Status Trainer::Validate() {
     return windows_->Get(static_cast<int64_t>(index), tokens, domain);
   };
   EQ_ASSIGN_OR_RETURN(const EvaluationResult result, step_->Evaluate(source, windows_->size()));
-  const double bytes_per_token =
-      run_.validation_data->vocab_size() == kByteVocabSize ? 1.0 : 0.0;
+  const double bytes_per_token = run_.validation_data->vocab_size() == kByteVocabSize ? 1.0 : 0.0;
   ValidationRecord record = ReportValidation(result, validation_domains_, bytes_per_token);
   if (run_.observer != nullptr) {
     run_.observer->OnValidation(position_.step, position_.tokens_seen, record);
@@ -213,8 +212,8 @@ absl::Status Trainer::Save() {
   if (!path.ok()) {
     // The same on every rank. What was saved before is still there: the run goes on.
     if (run_.observer != nullptr) {
-      run_.observer->OnWarning(absl::StrCat("no checkpoint of step ", position_.step, ": ",
-                                            path.status().message()));
+      run_.observer->OnWarning(
+          absl::StrCat("no checkpoint of step ", position_.step, ": ", path.status().message()));
     }
     return absl::OkStatus();
   }

@@ -60,14 +60,13 @@ absl::Status Transformer::AddLayer(int index, ExpertExchange& exchange, int expe
   const std::string prefix = "model.layers." + std::to_string(index) + ".";
   Layer layer;
   layer.first_parameter = NumDeclared(parameters);
-  layer.attention =
-      std::make_unique<AttentionBlock>(AttentionOf(options_), prefix, parameters);
+  layer.attention = std::make_unique<AttentionBlock>(AttentionOf(options_), prefix, parameters);
   if (index < options_.num_dense_layers) {
     layer.dense = std::make_unique<DenseLayer>(options_, prefix, parameters);
   } else {
     EQ_ASSIGN_OR_RETURN(layer.moe,
-                        MoeLayer::Create(options_, index, index - options_.num_dense_layers,
-                                         prefix, exchange, expert_rank, parameters));
+                        MoeLayer::Create(options_, index, index - options_.num_dense_layers, prefix,
+                                         exchange, expert_rank, parameters));
   }
   layers_.push_back(std::move(layer));
   return absl::OkStatus();
@@ -95,8 +94,7 @@ absl::StatusOr<Transformer::LayerSaved> Transformer::ForwardLayer(const StepCont
 absl::Status Transformer::BackwardLayer(const StepContext& context, const MicroBatch& batch,
                                         Layer& layer, const LayerSaved& saved, TensorView dh) {
   if (layer.moe != nullptr) {
-    EQ_RETURN_IF_ERROR(
-        layer.moe->Backward(context, batch, saved.moe, *context.statistics, dh));
+    EQ_RETURN_IF_ERROR(layer.moe->Backward(context, batch, saved.moe, *context.statistics, dh));
   } else {
     const ScopedPhase phase(context.timers, Phase::kExperts);
     layer.dense->Backward(context.device, saved.dense, dh);

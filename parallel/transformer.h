@@ -52,7 +52,7 @@ class Transformer {
  private:
   struct Layer {
     std::unique_ptr<AttentionBlock> attention;
-    std::unique_ptr<MoeLayer> moe;      // one of the two
+    std::unique_ptr<MoeLayer> moe;  // one of the two
     std::unique_ptr<DenseLayer> dense;
     int64_t first_parameter = 0;
   };

@@ -28,14 +28,13 @@ struct Voidify {
 }  // namespace equipoise::internal
 
 // EQ_CHECK(rows >= 0) << "rows=" << rows;  Active in every build.
-#define EQ_CHECK(condition)                            \
-  (condition) ? (void)0                                \
-              : ::equipoise::internal::Voidify() &     \
+#define EQ_CHECK(condition)                        \
+  (condition) ? (void)0                            \
+              : ::equipoise::internal::Voidify() & \
                     ::equipoise::internal::CheckFailure(__FILE__, __LINE__, #condition).stream()
 
 // Comparisons that print both values.
-#define EQ_CHECK_OP(a, op, b) \
-  EQ_CHECK((a)op(b)) << "(" << (a) << " against " << (b) << ") "
+#define EQ_CHECK_OP(a, op, b) EQ_CHECK((a)op(b)) << "(" << (a) << " against " << (b) << ") "
 #define EQ_CHECK_EQ(a, b) EQ_CHECK_OP(a, ==, b)
 #define EQ_CHECK_NE(a, b) EQ_CHECK_OP(a, !=, b)
 #define EQ_CHECK_LE(a, b) EQ_CHECK_OP(a, <=, b)

@@ -23,10 +23,10 @@ Logger::~Logger() {
 
 void Logger::Write(LogLevel level, std::string_view text) {
   const char letter = kLetters[static_cast<size_t>(level)];
-  const std::string line = absl::StrCat(
-      absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", absl::Now(), absl::UTCTimeZone()), " ",
-      absl::string_view(&letter, 1), " rank ", rank_, " | ", absl::string_view(text.data(), text.size()),
-      "\n");
+  const std::string line =
+      absl::StrCat(absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", absl::Now(), absl::UTCTimeZone()), " ",
+                   absl::string_view(&letter, 1), " rank ", rank_, " | ",
+                   absl::string_view(text.data(), text.size()), "\n");
   const std::lock_guard<std::mutex> lock(mutex_);
   if (file_ != nullptr) {
     std::fwrite(line.data(), 1, line.size(), file_);

@@ -7,8 +7,8 @@
 #include "absl/status/statusor.h"
 
 // Returns from the enclosing function when `expr`, an absl::Status, is not OK.
-#define EQ_RETURN_IF_ERROR(expr)                          \
-  do {                                                    \
+#define EQ_RETURN_IF_ERROR(expr)                                                 \
+  do {                                                                           \
     if (::absl::Status eq_status_ = (expr); !eq_status_.ok()) return eq_status_; \
   } while (false)
 
@@ -17,8 +17,8 @@
 #define EQ_ASSIGN_OR_RETURN(lhs, expr) \
   EQ_ASSIGN_OR_RETURN_IMPL_(EQ_STATUS_CONCAT_(eq_status_or_, __LINE__), lhs, expr)
 
-#define EQ_ASSIGN_OR_RETURN_IMPL_(result, lhs, expr) \
-  auto result = (expr);                              \
+#define EQ_ASSIGN_OR_RETURN_IMPL_(result, lhs, expr)   \
+  auto result = (expr);                                \
   if (!result.ok()) return std::move(result).status(); \
   lhs = std::move(result).value()
 

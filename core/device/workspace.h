@@ -47,8 +47,7 @@ class Workspace {
 // Releases, at the end of its scope, what was allocated inside it.
 class WorkspaceFrame {
  public:
-  explicit WorkspaceFrame(Workspace& workspace)
-      : workspace_(workspace), mark_(workspace.mark()) {}
+  explicit WorkspaceFrame(Workspace& workspace) : workspace_(workspace), mark_(workspace.mark()) {}
   ~WorkspaceFrame() { workspace_.Release(mark_); }
   WorkspaceFrame(const WorkspaceFrame&) = delete;
   WorkspaceFrame& operator=(const WorkspaceFrame&) = delete;

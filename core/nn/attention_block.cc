@@ -66,8 +66,7 @@ void AttentionBlock::PrepareHeads(const Context& context, int64_t sequence_lengt
                                   TensorView* inverse_rms) const {
   if (norm != nullptr) {
     *raw = context.activations->Allocate(heads.dtype(), heads.shape());
-    *inverse_rms =
-        context.activations->Allocate(heads.dtype(), {heads.dim(0) * heads.dim(1)});
+    *inverse_rms = context.activations->Allocate(heads.dtype(), {heads.dim(0) * heads.dim(1)});
     Copy(context, heads, *raw);
     RmsNormForward(context, *raw, norm->value(), options_.norm_epsilon, heads, *inverse_rms);
   }

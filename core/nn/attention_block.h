@@ -11,7 +11,7 @@
 namespace equipoise {
 
 struct AttentionOptions {
-  int64_t hidden = 0;    // H
+  int64_t hidden = 0;        // H
   int64_t num_heads = 0;     // Q
   int64_t num_kv_heads = 0;  // KV
   int64_t head_dim = 0;      // D
@@ -32,12 +32,12 @@ class AttentionBlock {
 
   // What Backward reads; views into context.activations.
   struct Saved {
-    ConstTensorView input;           // [T, H], the caller's
-    TensorView norm, inverse_rms;    // [T, H], [T]
-    TensorView q_raw, k_raw;         // before the q/k norms; absent without them
+    ConstTensorView input;         // [T, H], the caller's
+    TensorView norm, inverse_rms;  // [T, H], [T]
+    TensorView q_raw, k_raw;       // before the q/k norms; absent without them
     TensorView q_inverse_rms, k_inverse_rms;
-    TensorView q, k, v;              // as attention takes them
-    TensorView mixed, log_sum_exp;   // attention's outputs
+    TensorView q, k, v;             // as attention takes them
+    TensorView mixed, log_sum_exp;  // attention's outputs
   };
 
   // h, h_out [T, H]; h must live until Backward. T is a multiple of sequence_length.

@@ -12,7 +12,8 @@
 namespace equipoise {
 
 // The SwiGLU experts that one rank owns, applied to runs of rows: row i of expert e becomes
-// Wdown_e (silu(Wgate_e x) * (Wup_e x)). Any number of experts, none included; any run may be empty.
+// Wdown_e (silu(Wgate_e x) * (Wup_e x)). Any number of experts, none included; any run may be
+// empty.
 class ExpertBank {
  public:
   // Declares `prefix`experts.J.{gate,up,down}_proj.weight for every J of `experts` (global ids, in

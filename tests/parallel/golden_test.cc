@@ -32,8 +32,8 @@ using testing_support::ToDoubles;
 class Golden {
  public:
   explicit Golden(const std::string& name) {
-    auto opened = SafetensorsReader::Open(*file_system_, absl::StrCat("tests/testdata/golden_",
-                                                                      name, ".safetensors"));
+    auto opened = SafetensorsReader::Open(
+        *file_system_, absl::StrCat("tests/testdata/golden_", name, ".safetensors"));
     EXPECT_TRUE(opened.ok()) << opened.status();
     if (opened.ok()) reader_ = *std::move(opened);
   }
@@ -214,9 +214,8 @@ TEST_P(GoldenTest, TrainsAsPyTorchDoes) {
   const Golden golden(name);
   ASSERT_TRUE(golden.ok());
   const bool again = recompute;
-  const absl::Status status = comm::RunRanks(ranks, [&](comm::Communicator& world) {
-    return TrainAgainst(golden, world, again);
-  });
+  const absl::Status status = comm::RunRanks(
+      ranks, [&](comm::Communicator& world) { return TrainAgainst(golden, world, again); });
   EXPECT_TRUE(status.ok()) << status;
 }
 

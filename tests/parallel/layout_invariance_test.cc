@@ -67,8 +67,7 @@ Trace Train(const Layout& layout, DType dtype, LoadSource load_source) {
   options.layout.recompute = layout.recompute;
   options.batch.accumulation_steps = layout.accumulation;
   options.batch.load_source = load_source;
-  const SampleSource source =
-      testing_support::SyntheticText(options.model.vocabulary, kDomains);
+  const SampleSource source = testing_support::SyntheticText(options.model.vocabulary, kDomains);
   Trace run;
   const absl::Status status =
       comm::RunRanks(layout.ranks, [&](comm::Communicator& world) -> absl::Status {

@@ -41,9 +41,9 @@ class CpuDevice final : public Device {
     void* data = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (data == MAP_FAILED) {
-      return absl::ResourceExhaustedError(absl::StrCat("cannot reserve ", bytes,
-                                                       " bytes of address space: ",
-                                                       std::strerror(errno), "; see ulimit -v"));
+      return absl::ResourceExhaustedError(
+          absl::StrCat("cannot reserve ", bytes, " bytes of address space: ", std::strerror(errno),
+                       "; see ulimit -v"));
     }
     return data;
   }
