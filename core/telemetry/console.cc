@@ -16,6 +16,8 @@ namespace {
 constexpr double kPaceWeight = 0.1;
 constexpr int kDefaultColumns = 80;
 constexpr int kMinBarColumns = 20;
+// Back to the first column and erase to the end (ECMA-48 "erase in line").
+constexpr char kClearLine[] = "\r\x1b[2K";
 
 bool WantsBar(const ConsoleOptions& options) {
   if (options.out == nullptr) return false;
@@ -153,7 +155,7 @@ void Console::Show(const StepRecord& record) {
     // One column less: writing the last one makes some terminals scroll.
     const std::string bar =
         FormatProgressBar(record, options_.total_steps, eta_seconds_, columns_ - 1);
-    std::fprintf(options_.out, "\r\x1b[2K%s", bar.c_str());
+    std::fputs(absl::StrCat(kClearLine, bar).c_str(), options_.out);
     bar_on_screen_ = true;
   } else {
     const int64_t every = std::max<int64_t>(options_.every_steps, 1);
@@ -166,14 +168,14 @@ void Console::Show(const StepRecord& record) {
 
 void Console::ClearBar() {
   if (!bar_on_screen_) return;
-  std::fputs("\r\x1b[2K", options_.out);
+  std::fputs(kClearLine, options_.out);
   bar_on_screen_ = false;
 }
 
 void Console::Print(const std::string& text) {
   if (options_.out == nullptr) return;
   ClearBar();
-  std::fprintf(options_.out, "%s\n", text.c_str());
+  std::fputs(absl::StrCat(text, "\n").c_str(), options_.out);
   std::fflush(options_.out);
 }
 
