@@ -163,10 +163,11 @@ void CheckLayoutRules(const RuleContext& context) {
   const int group = layout.expert_parallel();
   if (!context.num_ranks.has_value() || group == 0) return;
   if (!context.Usable({"layout.expert_parallel"}) || *context.num_ranks % group == 0) return;
-  context.Fail({"layout.expert_parallel"},
-               absl::StrCat("layout.expert_parallel is ", group, ", which does not divide the ",
-                            *context.num_ranks, " ranks of this job; did you mean ",
-                            NearestDivisor(*context.num_ranks, group), "?"));
+  context.Fail(
+      {"layout.expert_parallel"},
+      absl::StrCat("layout.expert_parallel is ", group, ", which does not divide the ",
+                   *context.num_ranks, *context.num_ranks == 1 ? " rank" : " ranks",
+                   " of this job; did you mean ", NearestDivisor(*context.num_ranks, group), "?"));
 }
 
 }  // namespace equipoise::launcher

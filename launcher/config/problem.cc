@@ -52,7 +52,9 @@ std::string ProblemList::Quote(const Location& where) const {
   if (index >= lines.size()) return "";
   const std::string line = ExpandTabs(lines[index]);
   const size_t column = static_cast<size_t>(where.column) - 1;
-  if (line.empty() || line.size() > kLongestQuote || column > line.size()) return "";
+  // A field that nobody wrote is missed at the file's start, where a comment tells nothing.
+  if (line.empty() || line.front() == '#' || line.size() > kLongestQuote || column > line.size())
+    return "";
   return absl::StrCat("    ", line, "\n    ", std::string(column, ' '), "^\n");
 }
 
