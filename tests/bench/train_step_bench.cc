@@ -1,0 +1,135 @@
+// A whole training step: forward, backward, gradient sum, clipping and update of a small language
+// model on random bytes. Every round measures the ceilings and then a step, see ceilings.h. What
+// counts as work is the model's: three times the forward pass, causal attention as half a square,
+// nothing for what is computed again.
+//
+//   train_step_bench --ranks=2 --rounds=15
+//   mpirun -np 2 train_step_bench --world=mpi
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/flags/flag.h"
+#include "absl/strings/str_cat.h"
+#include "core/base/rng.h"
+#include "core/base/status_macros.h"
+#include "parallel/train_step.h"
+#include "tests/bench/ceilings.h"
+#include "tests/bench/report.h"
+#include "tests/bench/world.h"
+
+ABSL_FLAG(bool, tiny, false, "a model that takes milliseconds");
+ABSL_FLAG(int, sequences, 8, "sequences a rank");
+ABSL_FLAG(int, rounds, 15, "timed rounds");
+ABSL_FLAG(int, warm_ups, 3, "steps before them");
+
+namespace equipoise::bench {
+namespace {
+
+parallel::TrainOptions Options(int ranks) {
+  const bool tiny = absl::GetFlag(FLAGS_tiny);
+  parallel::TrainOptions options;
+  parallel::ModelOptions& model = options.model;
+  model.vocabulary = 257;
+  model.hidden = tiny ? 16 : 256;
+  model.num_layers = tiny ? 2 : 4;
+  model.num_heads = tiny ? 2 : 8;
+  model.num_kv_heads = 2;
+  model.head_dim = tiny ? 8 : 32;
+  model.qk_norm = true;
+  model.moe.expert_width = tiny ? 12 : 256;
+  model.moe.router.num_experts = tiny ? 4 : 16;
+  model.moe.router.top_k = 2;
+  model.moe.router.settings.Set("score", std::string("SOFTMAX"));
+  model.moe.router.settings.Set("selection", std::string("SCORE_ALL"));
+  model.moe.router.settings.Set("renormalise", true);
+  model.moe.router.settings.Set("scaling_factor", 1.0);
+  model.moe.router.balance_loss.coefficient = 0.01;
+  options.batch.sequences = absl::GetFlag(FLAGS_sequences) * ranks;
+  options.batch.sequence_length = tiny ? 8 : 256;
+  options.optimizer.schedule.peak = 1e-3;
+  options.optimizer.schedule.total_steps = 1000;
+  options.seed = 1;
+  return options;
+}
+
+// FLOPs of the model's forward pass for one token.
+double ForwardFlops(const parallel::TrainOptions& options) {
+  const parallel::ModelOptions& model = options.model;
+  const auto hidden = static_cast<double>(model.hidden);
+  const double query_width = static_cast<double>(model.num_heads * model.head_dim);
+  const double key_width = static_cast<double>(model.num_kv_heads * model.head_dim);
+  const double projections = 2.0 * hidden * (2.0 * query_width + 2.0 * key_width);
+  const double scores =
+      4.0 * static_cast<double>(options.batch.sequence_length) * query_width / 2.0;
+  const double router = 2.0 * hidden * model.moe.router.num_experts;
+  const double experts =
+      6.0 * hidden * static_cast<double>(model.moe.expert_width) * model.moe.router.top_k;
+  const double head = 2.0 * hidden * static_cast<double>(model.vocabulary);
+  return model.num_layers * (projections + scores + router + experts) + head;
+}
+
+parallel::SampleSource RandomBytes() {
+  return [](uint64_t index, std::span<int32_t> tokens, int* domain) {
+    const Philox random(StreamKey(1, "bytes"));
+    for (size_t i = 0; i < tokens.size(); ++i) {
+      tokens[i] = static_cast<int32_t>(random.Below(256, i, index));
+    }
+    if (domain != nullptr) *domain = 0;
+    return absl::OkStatus();
+  };
+}
+
+std::string Describe(const parallel::TrainOptions& options, int ranks) {
+  const parallel::ModelOptions& model = options.model;
+  return absl::StrCat("training step: L ", model.num_layers, ", H ", model.hidden, ", F ",
+                      model.moe.expert_width, ", E ", model.moe.router.num_experts, ", K ",
+                      model.moe.router.top_k, ", V ", model.vocabulary, ", S ",
+                      options.batch.sequence_length, ", ", options.batch.sequences / ranks,
+                      " sequences a rank, ", ranks, " ranks");
+}
+
+absl::StatusOr<Ceilings> CeilingsOf(const parallel::TrainOptions& options, RankMemory& memory,
+                                    Stopwatch& stopwatch, int ranks) {
+  const parallel::MoeOptions& moe = options.model.moe;
+  const int64_t copies = options.batch.sequences * options.batch.sequence_length * moe.router.top_k;
+  return Ceilings::Create(memory, stopwatch, copies / moe.router.num_experts, options.model.hidden,
+                          moe.expert_width, copies / ranks);
+}
+
+absl::Status RunRank(comm::Communicator& world) {
+  const int ranks = world.size();
+  const parallel::TrainOptions options = Options(ranks);
+  const parallel::SampleSource source = RandomBytes();
+  EQ_ASSIGN_OR_RETURN(const auto memory, RankMemory::Create());
+  EQ_ASSIGN_OR_RETURN(Stopwatch stopwatch, Stopwatch::Create(world, *memory));
+  EQ_ASSIGN_OR_RETURN(const auto step, parallel::TrainStep::Create(memory->device(), world, options,
+                                                                   /*num_domains=*/1));
+  EQ_ASSIGN_OR_RETURN(Ceilings ceilings, CeilingsOf(options, *memory, stopwatch, ranks));
+  Measurement measurement;
+  measurement.name = Describe(options, ranks);
+  measurement.tokens = options.batch.sequences * options.batch.sequence_length;
+  measurement.flops = 3.0 * ForwardFlops(options) * static_cast<double>(measurement.tokens) / ranks;
+  const int warm_ups = absl::GetFlag(FLAGS_warm_ups);
+  const int steps = warm_ups + absl::GetFlag(FLAGS_rounds);
+  for (int64_t i = 1; i <= steps; ++i) {
+    if (i > warm_ups) EQ_RETURN_IF_ERROR(ceilings.MeasureRound());
+    PhaseSeconds phases;
+    EQ_ASSIGN_OR_RETURN(const double seconds, stopwatch.Time([&] {
+      const absl::Status status = step->Run(source, i).status();
+      phases = step->timers().FinishStep();
+      return status;
+    }));
+    if (i > warm_ups) measurement.Add(seconds, phases);
+  }
+  if (world.rank() == 0) PrintReport(measurement, ceilings);
+  return absl::OkStatus();
+}
+
+}  // namespace
+}  // namespace equipoise::bench
+
+int main(int argc, char** argv) {
+  return equipoise::bench::RunOnWorld(argc, argv, equipoise::bench::RunRank);
+}
