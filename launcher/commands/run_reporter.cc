@@ -1,0 +1,93 @@
+#include "launcher/commands/run_reporter.h"
+
+#include <unistd.h>
+
+#include <cstdio>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+namespace equipoise::launcher {
+namespace {
+
+// mpirun gives every rank a pseudo-terminal, wherever its own output goes: a person looks on only
+// if that of the parent process is a terminal too.
+bool ParentWritesToTerminal() {
+  char target[64] = {};
+  const std::string link = absl::StrCat("/proc/", getppid(), "/fd/1");
+  if (readlink(link.c_str(), target, sizeof(target) - 1) < 0) return false;
+  const absl::string_view path(target);
+  return absl::StartsWith(path, "/dev/pts/") || absl::StartsWith(path, "/dev/tty");
+}
+
+bool ProgressBarOf(ProgressBar choice) {
+  if (choice != ProgressBar::kAuto) return choice == ProgressBar::kOn;
+  return isatty(STDOUT_FILENO) == 1 && ParentWritesToTerminal();
+}
+
+std::string DescribeValidation(const ValidationRecord& record) {
+  std::string text =
+      absl::StrFormat("loss %.4f nats, %.4f bits per byte", record.loss, record.bits_per_byte);
+  for (const DomainLoss& domain : record.domains) {
+    absl::StrAppendFormat(&text, "  %s %.3f", domain.domain, domain.loss);
+  }
+  return text;
+}
+
+}  // namespace
+
+RunReporter::RunReporter(FileSystem& files, const RunDirectory& directory, Logger& logger,
+                         const RunOptions& options)
+    : files_(files), directory_(directory), logger_(logger), options_(options) {
+  ConsoleOptions console;
+  console.out = stdout;
+  console.progress_bar = ProgressBarOf(options.telemetry.progress);
+  console.every_steps = options.telemetry.console_every_steps;
+  console.total_steps = options.train.steps;
+  console_.emplace(console);
+}
+
+void RunReporter::OnStart(int64_t step, const std::string& checkpoint) {
+  step_ = step;
+  const int64_t kept = step == 0 ? MetricsWriter::kFreshStart : step;
+  absl::StatusOr<std::unique_ptr<MetricsWriter>> metrics =
+      MetricsWriter::Open(files_, directory_.metrics_path(), kept, logger_);
+  if (metrics.ok()) {
+    metrics_ = *std::move(metrics);
+  } else {
+    OnWarning(absl::StrCat("no metrics of this run: ", metrics.status().message()));
+  }
+  if (!checkpoint.empty()) {
+    console_->Print(absl::StrCat("resumed after step ", step, " from ", checkpoint));
+    logger_.Info(absl::StrCat("resumed after step ", step, " from ", checkpoint));
+  }
+}
+
+void RunReporter::OnStep(const StepRecord& record) {
+  step_ = record.step;
+  console_->Show(record);
+  if (metrics_ != nullptr) metrics_->Write(record);
+}
+
+void RunReporter::OnValidation(int64_t step, int64_t tokens_seen, const ValidationRecord& record) {
+  const std::string text =
+      absl::StrCat("validation at step ", step, ": ", DescribeValidation(record));
+  console_->Print(text);
+  logger_.Info(text);
+  if (metrics_ != nullptr) metrics_->WriteValidation(step, tokens_seen, record);
+}
+
+void RunReporter::OnCheckpoint(int64_t step, const std::string& path, double seconds) {
+  const std::string text =
+      absl::StrFormat("checkpoint of step %d in %s (%.1f s)", step, path, seconds);
+  console_->Print(text);
+  logger_.Info(text);
+}
+
+void RunReporter::OnWarning(const std::string& text) {
+  console_->Print(absl::StrCat("warning: ", text));
+  logger_.Warning(text);
+}
+
+}  // namespace equipoise::launcher

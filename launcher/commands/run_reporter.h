@@ -1,0 +1,46 @@
+#ifndef EQUIPOISE_LAUNCHER_COMMANDS_RUN_REPORTER_H_
+#define EQUIPOISE_LAUNCHER_COMMANDS_RUN_REPORTER_H_
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "core/base/log.h"
+#include "core/io/file_system.h"
+#include "core/telemetry/console.h"
+#include "core/telemetry/metrics_writer.h"
+#include "core/telemetry/run_directory.h"
+#include "launcher/config/run_options.h"
+#include "parallel/trainer.h"
+
+namespace equipoise::launcher {
+
+// Brings what happens in a run to its sinks: console, metrics.jsonl, log and STATUS.json. On the
+// reporting rank only. A sink that fails never stops training. All references outlive it.
+class RunReporter final : public parallel::TrainObserver {
+ public:
+  RunReporter(FileSystem& files, const RunDirectory& directory, Logger& logger,
+              const RunOptions& options);
+
+  void OnStart(int64_t step, const std::string& checkpoint) override;
+  void OnStep(const StepRecord& record) override;
+  void OnValidation(int64_t step, int64_t tokens_seen, const ValidationRecord& record) override;
+  void OnCheckpoint(int64_t step, const std::string& path, double seconds) override;
+  void OnWarning(const std::string& text) override;
+
+  // The last step that was reported.
+  int64_t step() const { return step_; }
+
+ private:
+  FileSystem& files_;
+  const RunDirectory& directory_;
+  Logger& logger_;
+  const RunOptions& options_;
+  std::optional<Console> console_;
+  std::unique_ptr<MetricsWriter> metrics_;  // null if the file could not be opened
+  int64_t step_ = 0;
+};
+
+}  // namespace equipoise::launcher
+
+#endif  // EQUIPOISE_LAUNCHER_COMMANDS_RUN_REPORTER_H_

@@ -1,0 +1,198 @@
+#include "launcher/commands/run_training.h"
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "comm/backends/mpi/communicator.h"
+#include "comm/backends/self/communicator.h"
+#include "comm/collectives.h"
+#include "core/base/log.h"
+#include "core/base/status_macros.h"
+#include "core/data/dataset.h"
+#include "core/device/context.h"
+#include "core/io/file_system.h"
+#include "core/telemetry/run_directory.h"
+#include "launcher/commands/exit_code.h"
+#include "launcher/commands/run_reporter.h"
+#include "launcher/commands/run_summary.h"
+#include "launcher/version.h"
+#include "parallel/text_exchange.h"
+#include "parallel/trainer.h"
+
+namespace equipoise::launcher {
+namespace {
+
+constexpr size_t kSetupWorkspaceBytes = size_t{1} << 24;
+
+// The ranks of the job and what set-up needs to talk to them.
+struct Job {
+  std::unique_ptr<comm::MpiWorld> mpi;
+  std::unique_ptr<comm::Communicator> alone;
+  std::unique_ptr<Device> device = MakeCpuDevice();
+  std::unique_ptr<Stream> stream = MakeCpuStream();
+  std::unique_ptr<Workspace> workspace;
+
+  comm::Communicator& world() { return mpi != nullptr ? mpi->communicator() : *alone; }
+  Context context() { return {device.get(), stream.get(), workspace.get(), workspace.get()}; }
+  bool reports() { return world().rank() == 0; }
+};
+
+absl::StatusOr<Job> JoinJob(const Launch& launch) {
+  Job job;
+  if (launch.num_ranks.has_value()) {
+    EQ_ASSIGN_OR_RETURN(job.mpi, comm::MpiWorld::Create());
+  } else {
+    job.alone = comm::MakeSelfCommunicator();
+  }
+  EQ_ASSIGN_OR_RETURN(job.workspace, Workspace::Create(*job.device, kSetupWorkspaceBytes));
+  return job;
+}
+
+// The files a run reads.
+struct Data {
+  std::unique_ptr<TokenDataset> train;
+  std::unique_ptr<TokenDataset> validation;  // null: no validation
+  std::unique_ptr<ValidationWindows> windows;
+};
+
+absl::StatusOr<Data> OpenData(const RunOptions& options) {
+  Data data;
+  EQ_ASSIGN_OR_RETURN(data.train, TokenDataset::Open(options.train.data));
+  if (!options.validation_data.sources.empty()) {
+    EQ_ASSIGN_OR_RETURN(data.validation, TokenDataset::Open(options.validation_data));
+    data.windows = std::make_unique<ValidationWindows>(data.validation.get(),
+                                                       options.train.validation.sequences);
+  }
+  return data;
+}
+
+// The hosts of all ranks, in rank order.
+absl::StatusOr<std::vector<std::string>> GatherHosts(Job& job) {
+  return parallel::GatherTexts(job.world(), job.context(), job.world().host());
+}
+
+// Makes the run directory on the reporting rank and tells the others where it is.
+absl::StatusOr<RunDirectory> MakeRunDirectory(Job& job, FileSystem& files,
+                                              const LoadedConfig& config, const std::string& path,
+                                              const Invocation& invocation) {
+  RunDirectoryOptions options;
+  options.path = path;
+  options.config_name = config.options.name;
+  options.config_text = config.resolved_text;
+  options.overrides = config.overrides;
+  options.command_line = invocation.command_line;
+  options.environment = CurrentEnvironment();
+  options.versions = {{"equipoise", kVersion}, {"compiler", kCompiler}};
+  options.start_time = absl::Now();
+  EQ_ASSIGN_OR_RETURN(options.hosts, GatherHosts(job));
+  std::string made;
+  absl::Status status;
+  if (job.reports()) {
+    const absl::StatusOr<RunDirectory> directory = RunDirectory::Create(files, options);
+    status = directory.status();
+    if (directory.ok()) made = directory->path();
+  }
+  EQ_RETURN_IF_ERROR(
+      WithExitCode(comm::AgreeOnStatus(job.world(), job.context(), status), ExitCode::kConfig));
+  EQ_ASSIGN_OR_RETURN(made, parallel::BroadcastText(job.world(), job.context(), made, 0));
+  return RunDirectory::Attach(files, made);
+}
+
+// A failure of training by its cause; see parallel::Train.
+absl::Status ClassifyFailure(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kFailedPrecondition:
+    case absl::StatusCode::kNotFound:
+      return WithExitCode(status, ExitCode::kCheckpoint);
+    case absl::StatusCode::kOutOfRange:
+      return WithExitCode(status, ExitCode::kData);
+    default:
+      return status;
+  }
+}
+
+// Whether every rank has this failure, so that all can leave in good order. Otherwise the others
+// wait for this rank in some collective, and have to be ended.
+bool IsSharedFailure(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kFailedPrecondition:
+    case absl::StatusCode::kNotFound:
+    case absl::StatusCode::kOutOfRange:
+    case absl::StatusCode::kDataLoss:
+    case absl::StatusCode::kPermissionDenied:
+      return true;
+    default:
+      return false;
+  }
+}
+
+void WriteStatus(const RunDirectory& directory, Logger& logger, const RunStatus& status) {
+  const absl::Status written = directory.WriteStatus(status);
+  if (!written.ok()) logger.Warning(std::string(written.message()));
+}
+
+absl::Status TrainIn(Job& job, FileSystem& files, const RunDirectory& directory,
+                     const LoadedConfig& config, const Data& data, Logger& logger) {
+  parallel::TrainRun run;
+  run.data = data.train.get();
+  run.validation_data = data.validation.get();
+  run.files = &files;
+  run.checkpoint_directory = directory.checkpoint_path();
+  run.config_hash = config.hash;
+  std::unique_ptr<RunReporter> reporter;
+  if (job.reports()) {
+    WriteStatus(directory, logger, {RunState::kRunning, "", 0});
+    reporter = std::make_unique<RunReporter>(files, directory, logger, config.options);
+    run.observer = reporter.get();
+  }
+  const absl::StatusOr<parallel::TrainSummary> summary =
+      parallel::Train(*job.device, job.world(), config.options.train, run);
+  const int64_t step = reporter == nullptr ? 0 : reporter->step();
+  reporter.reset();
+  if (!summary.ok()) {
+    logger.Error(std::string(summary.status().message()));
+    if (job.reports()) {
+      WriteStatus(directory, logger,
+                  {RunState::kFailed, std::string(summary.status().message()), step});
+    }
+    return ClassifyFailure(summary.status());
+  }
+  if (!job.reports()) return absl::OkStatus();
+  WriteStatus(directory, logger,
+              {RunState::kFinished, summary->stopped_by_time ? "time limit" : "", step});
+  const std::string text =
+      DescribeRun(*summary, data.validation.get(), data.windows.get(), directory.path());
+  std::fputs(text.c_str(), stdout);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status RunTraining(const LoadedConfig& config, const std::string& run_directory,
+                         const Invocation& invocation) {
+  EQ_ASSIGN_OR_RETURN(Job job, JoinJob(invocation.launch));
+  absl::StatusOr<Data> data = OpenData(config.options);
+  EQ_RETURN_IF_ERROR(WithExitCode(comm::AgreeOnStatus(job.world(), job.context(), data.status()),
+                                  ExitCode::kData));
+  const std::unique_ptr<FileSystem> files = NewPosixFileSystem();
+  EQ_ASSIGN_OR_RETURN(const RunDirectory directory,
+                      MakeRunDirectory(job, *files, config, run_directory, invocation));
+  absl::StatusOr<std::unique_ptr<Logger>> logger =
+      directory.OpenLog(job.world().rank(), LogLevel::kError);
+  EQ_RETURN_IF_ERROR(WithExitCode(comm::AgreeOnStatus(job.world(), job.context(), logger.status()),
+                                  ExitCode::kConfig));
+  if (job.reports()) std::printf("run directory: %s\n", directory.path().c_str());
+  const absl::Status status = TrainIn(job, *files, directory, config, *data, **logger);
+  if (!status.ok() && !IsSharedFailure(status)) job.world().Abort(status);
+  return status;
+}
+
+}  // namespace equipoise::launcher
