@@ -143,7 +143,7 @@ class LayerUnderTest {
   RankMemory& memory_;
   const LayerShape shape_;
   const int64_t batch_tokens_;
-  PhaseTimers timers_;
+  PhaseTimers timers_{Now};
   PhaseSeconds phases_;
   ParameterRegistry parameters_;
   std::unique_ptr<parallel::ExpertExchange> exchange_;

@@ -1,6 +1,7 @@
 #ifndef EQUIPOISE_TESTS_BENCH_WORLD_H_
 #define EQUIPOISE_TESTS_BENCH_WORLD_H_
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <utility>
@@ -22,6 +23,11 @@ using RankBody = std::function<absl::Status(comm::Communicator& world)>;
 // (--ranks threads of this process) or --world=mpi (the processes that mpirun started). Returns the
 // exit status.
 int RunOnWorld(int argc, char** argv, const RankBody& body);
+
+// Nanoseconds since any moment: of the wall clock, or, with --clock=cpu, those that the calling
+// thread has run. The latter compares code on a machine that others use too; it leaves out whatever
+// a rank sleeps for, so figures to quote are of the wall clock.
+int64_t Now();
 
 // A rank's device, stream and workspaces. Not thread-safe; one per rank.
 class RankMemory {
