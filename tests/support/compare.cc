@@ -63,9 +63,9 @@ double DotTolerance(DType dtype, int64_t length, double max_a, double max_b) {
   }
   for (size_t i = 0; i < actual.size(); ++i) {
     if (std::bit_cast<uint64_t>(actual[i]) == std::bit_cast<uint64_t>(expected[i])) continue;
-    return ::testing::AssertionFailure() << "element " << i << ": " << actual[i] << ", expected "
-                                         << expected[i] << ", difference "
-                                         << actual[i] - expected[i];
+    return ::testing::AssertionFailure()
+           << "element " << i << ": " << actual[i] << ", expected " << expected[i]
+           << ", difference " << actual[i] - expected[i];
   }
   return ::testing::AssertionSuccess();
 }

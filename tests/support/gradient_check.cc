@@ -50,8 +50,7 @@ Difference Differentiate(const ScalarFunction& function, std::vector<double>& po
     actual.push_back(analytic[i]);
     largest_gap = std::max(largest_gap, difference.gap);
   }
-  const double scale =
-      std::fabs(function(moving)) + EuclideanNorm(expected) * EuclideanNorm(point);
+  const double scale = std::fabs(function(moving)) + EuclideanNorm(expected) * EuclideanNorm(point);
   const double rounding = 32.0 * std::numeric_limits<double>::epsilon() * scale / options.step;
   auto result = AllClose(actual, expected, rounding + options.step * largest_gap);
   if (!result) result << " (analytic against differences, one element in " << options.stride << ")";

@@ -53,8 +53,7 @@ TEST_P(ParameterTest, LaysOutGroupsInReverseOrderOfDeclaration) {
   EXPECT_EQ(values.shape(), Shape{16});
   EXPECT_EQ(registry.gradients(ParameterGroup::kExpert).shape(), Shape{9});
   EXPECT_EQ(a->value().raw(), values.Rows(5, 11).raw());
-  EXPECT_EQ(a->gradient().raw(),
-            registry.gradients(ParameterGroup::kReplicated).Rows(5, 11).raw());
+  EXPECT_EQ(a->gradient().raw(), registry.gradients(ParameterGroup::kReplicated).Rows(5, 11).raw());
   EXPECT_EQ(a->value().shape(), (Shape{2, 3}));
   EXPECT_EQ(a->value().dtype(), GetParam());
   EXPECT_EQ(registry.parameters()[1].get(), experts);

@@ -68,7 +68,7 @@ TEST_P(ElementwiseTest, AllFiniteFindsTheOneThatIsNot) {
   for (const int64_t n : lengths_) {
     const TensorView x = test_.Normal(GetParam(), {n}, 1, 1e30);
     EXPECT_TRUE(AllFinite(test_.context(), x));
-    for (int64_t i = 0; i < n; i += n > 100 ? 103 : 1) {
+    for (int64_t i = 0; i<n; i += n> 100 ? 103 : 1) {
       Fill(test_.context(), bad[i % 3], x.Rows(i, i + 1));
       EXPECT_FALSE(AllFinite(test_.context(), x)) << "element " << i << " of " << n;
       Fill(test_.context(), -1.0, x.Rows(i, i + 1));

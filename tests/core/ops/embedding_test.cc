@@ -31,8 +31,8 @@ TEST_P(EmbeddingTest, ForwardCopiesRowsExactly) {
   const TensorView table = test_.Normal(GetParam(), {kVocabulary, kWidth}, 2);
   const TensorView y = test_.Zeros(GetParam(), {kTokens, kWidth});
   EmbeddingForward(test_.context(), ids_, table, y);
-  EXPECT_TRUE(SameBits(ToDoubles(y),
-                       reference::GatherRows(ToDoubles(table), ToDoubles(ids_), kWidth)));
+  EXPECT_TRUE(
+      SameBits(ToDoubles(y), reference::GatherRows(ToDoubles(table), ToDoubles(ids_), kWidth)));
 }
 
 TEST_P(EmbeddingTest, BackwardAddsRowsOfRepeatedTokens) {

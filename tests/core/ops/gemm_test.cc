@@ -73,21 +73,20 @@ TEST_P(GemmTest, ZeroExtents) {
   Check(0, 0, 0, 1.0, 1.0, 0.0);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    TypesAndTransposes, GemmTest,
-    ::testing::Values(GemmCase{DType::kF32, Transpose::kNo, Transpose::kNo},
-                      GemmCase{DType::kF32, Transpose::kNo, Transpose::kYes},
-                      GemmCase{DType::kF32, Transpose::kYes, Transpose::kNo},
-                      GemmCase{DType::kF32, Transpose::kYes, Transpose::kYes},
-                      GemmCase{DType::kF64, Transpose::kNo, Transpose::kNo},
-                      GemmCase{DType::kF64, Transpose::kNo, Transpose::kYes},
-                      GemmCase{DType::kF64, Transpose::kYes, Transpose::kNo},
-                      GemmCase{DType::kF64, Transpose::kYes, Transpose::kYes}),
-    [](const auto& info) {
-      return std::string(Name(info.param.dtype)) +
-             (info.param.transpose_a == Transpose::kYes ? "T" : "N") +
-             (info.param.transpose_b == Transpose::kYes ? "T" : "N");
-    });
+INSTANTIATE_TEST_SUITE_P(TypesAndTransposes, GemmTest,
+                         ::testing::Values(GemmCase{DType::kF32, Transpose::kNo, Transpose::kNo},
+                                           GemmCase{DType::kF32, Transpose::kNo, Transpose::kYes},
+                                           GemmCase{DType::kF32, Transpose::kYes, Transpose::kNo},
+                                           GemmCase{DType::kF32, Transpose::kYes, Transpose::kYes},
+                                           GemmCase{DType::kF64, Transpose::kNo, Transpose::kNo},
+                                           GemmCase{DType::kF64, Transpose::kNo, Transpose::kYes},
+                                           GemmCase{DType::kF64, Transpose::kYes, Transpose::kNo},
+                                           GemmCase{DType::kF64, Transpose::kYes, Transpose::kYes}),
+                         [](const auto& info) {
+                           return std::string(Name(info.param.dtype)) +
+                                  (info.param.transpose_a == Transpose::kYes ? "T" : "N") +
+                                  (info.param.transpose_b == Transpose::kYes ? "T" : "N");
+                         });
 
 class LinearTest : public ::testing::TestWithParam<DType> {};
 

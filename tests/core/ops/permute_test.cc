@@ -89,8 +89,8 @@ TEST_P(PermuteTest, CombineWeighsTheCopiesOfAToken) {
   const TensorView y = Poisoned({kTokens, kWidth});
   WeightedCombine(test_.context(), copies_, slots_, gates_, /*accumulate=*/false, y);
   const auto gates = ToDoubles(gates_);
-  auto expected = reference::WeightedCombine(ToDoubles(copies_),
-                                             {routing_.slots, gates, kActive}, kWidth);
+  auto expected =
+      reference::WeightedCombine(ToDoubles(copies_), {routing_.slots, gates, kActive}, kWidth);
   const double tolerance =
       DotTolerance(GetParam(), kActive, MaxAbs(gates), MaxAbs(ToDoubles(copies_)));
   EXPECT_TRUE(AllClose(ToDoubles(y), expected, tolerance));

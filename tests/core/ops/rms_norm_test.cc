@@ -54,8 +54,8 @@ class RmsNormTest : public ::testing::TestWithParam<DType> {};
 
 // Sums run in double, so what is left is the rounding of the root, two products and the result.
 TEST_P(RmsNormTest, MatchesTheReference) {
-  for (const Shape& shape : {Shape{5, 1}, Shape{3, 7}, Shape{4, 32}, Shape{2, 3, 33}, Shape{1, 517},
-                             Shape{0, 8}}) {
+  for (const Shape& shape :
+       {Shape{5, 1}, Shape{3, 7}, Shape{4, 32}, Shape{2, 3, 33}, Shape{1, 517}, Shape{0, 8}}) {
     Problem p(GetParam(), shape);
     p.Forward();
     p.Backward();
@@ -66,9 +66,8 @@ TEST_P(RmsNormTest, MatchesTheReference) {
     EXPECT_TRUE(AllClose(ToDoubles(p.y), y, 4.0 * epsilon * MaxAbs(y))) << shape;
     // dx is a difference of two terms that may cancel: its error is relative to the terms. The
     // larger is at most max|dy w| / rms, scaled by the width for the projection at its worst.
-    const double term =
-        MaxAbs(dy) * MaxAbs(w) * MaxAbs(ToDoubles(p.inverse_rms)) *
-        static_cast<double>(shape[shape.rank() - 1]);
+    const double term = MaxAbs(dy) * MaxAbs(w) * MaxAbs(ToDoubles(p.inverse_rms)) *
+                        static_cast<double>(shape[shape.rank() - 1]);
     EXPECT_TRUE(AllClose(ToDoubles(p.dx), gradients.dx, 4.0 * epsilon * term)) << shape;
     const double rows = static_cast<double>(p.inverse_rms.num_elements());
     const double scale = MaxAbs(dy) * MaxAbs(y) / (MaxAbs(w) + 1e-300);
@@ -144,9 +143,9 @@ TEST(RmsNormGradientTest, AgreesWithCentralDifferences) {
 TEST(RmsNormDeathTest, AccumulatingIntoItsOwnInputDies) {
   Problem p(DType::kF32, {2, 3});
   p.Forward();
-  EXPECT_DEATH(RmsNormBackward(p.test.context(), p.x, p.weight, p.inverse_rms, p.dy, p.dy, true,
-                               p.dweight),
-               "overwrite dy");
+  EXPECT_DEATH(
+      RmsNormBackward(p.test.context(), p.x, p.weight, p.inverse_rms, p.dy, p.dy, true, p.dweight),
+      "overwrite dy");
 }
 
 }  // namespace

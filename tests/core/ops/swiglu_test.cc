@@ -32,8 +32,8 @@ class SwiGluTest : public ::testing::TestWithParam<DType> {};
 
 TEST_P(SwiGluTest, MatchesTheReference) {
   const DType dtype = GetParam();
-  for (const auto& [rows, width] : {std::pair<int64_t, int64_t>{1, 1}, {5, 7}, {3, 16}, {2, 17},
-                                    {4, 129}, {0, 5}, {5, 0}}) {
+  for (const auto& [rows, width] :
+       {std::pair<int64_t, int64_t>{1, 1}, {5, 7}, {3, 16}, {2, 17}, {4, 129}, {0, 5}, {5, 0}}) {
     TestContext test;
     const auto count = static_cast<size_t>(rows * width);
     const TensorView gate_up = test.Normal(dtype, {rows, 2 * width}, 1, 4.0);
@@ -46,8 +46,8 @@ TEST_P(SwiGluTest, MatchesTheReference) {
     const auto in = ToDoubles(gate_up), gradient = ToDoubles(dy);
     const auto expected = width == 0 ? std::vector<double>{} : reference::SwiGluForward(in, width);
     EXPECT_TRUE(AllClose(ToDoubles(y), expected, kUlps * Epsilon(dtype) * MaxAbs(expected)));
-    const auto back = width == 0 ? std::vector<double>{}
-                                 : reference::SwiGluBackward(in, gradient, width);
+    const auto back =
+        width == 0 ? std::vector<double>{} : reference::SwiGluBackward(in, gradient, width);
     // The slope's terms, s and z s (1 - s), are below 1.3 each whatever z is.
     const double scale = MaxAbs(gradient) * MaxAbs(in);
     EXPECT_TRUE(AllClose(ToDoubles(d_gate_up), back, kUlps * Epsilon(dtype) * scale))
@@ -58,7 +58,8 @@ TEST_P(SwiGluTest, MatchesTheReference) {
 TEST_P(SwiGluTest, GateFarFromZero) {
   const DType dtype = GetParam();
   TestContext test;
-  const std::vector<double> values = {-1e4, -200, -90, -30, 30, 90, 200, 1e4, 1, 1, 1, 1, 1, 1, 1, 1};
+  const std::vector<double> values = {-1e4, -200, -90, -30, 30, 90, 200, 1e4,
+                                      1,    1,    1,   1,   1,  1,  1,   1};
   const TensorView gate_up = test.Make(dtype, {1, 16}, values);
   const TensorView y = test.Zeros(dtype, {1, 8});
   const TensorView ones = test.Make(dtype, {1, 8}, std::vector<double>(8, 1.0));

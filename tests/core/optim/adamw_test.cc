@@ -49,7 +49,7 @@ class AdamWTest : public ::testing::TestWithParam<DType> {
   static size_t Size(int64_t n) { return static_cast<size_t>(n); }
 
   TestContext test_;
-  const AdamWOptions options_;
+  const AdamWOptions options_ = {};
 };
 
 TEST_P(AdamWTest, FollowsThePaperForManySteps) {
@@ -74,8 +74,8 @@ TEST_P(AdamWTest, FollowsThePaperForManySteps) {
       // Some ten roundings a step. The quotient of the moments is of order one but its numerator
       // may cancel: its error is that of a moment, relative to the root of the other.
       const double rounding = 10.0 * kSteps * Epsilon(GetParam());
-      EXPECT_TRUE(AllClose(ToDoubles(slice.first_moment), expected.first,
-                           rounding * largest_gradient));
+      EXPECT_TRUE(
+          AllClose(ToDoubles(slice.first_moment), expected.first, rounding * largest_gradient));
       EXPECT_TRUE(AllClose(ToDoubles(slice.second_moment), expected.second,
                            rounding * largest_gradient * largest_gradient));
       EXPECT_TRUE(AllClose(ToDoubles(slice.parameter), expected.parameter,
@@ -89,7 +89,8 @@ TEST_P(AdamWTest, FollowsThePaperForManySteps) {
 TEST_P(AdamWTest, FirstStepIsTheLearningRate) {
   const TensorView p = test_.Make(GetParam(), {4}, std::vector<double>{1, 1, 1, 1});
   const TensorView g = test_.Make(GetParam(), {4}, std::vector<double>{2, -3, 0.5, 0});
-  const AdamWSlice slice = {p, g, test_.Zeros(GetParam(), {4}), test_.Zeros(GetParam(), {4}), false};
+  const AdamWSlice slice = {p, g, test_.Zeros(GetParam(), {4}), test_.Zeros(GetParam(), {4}),
+                            false};
   AdamWUpdate(test_.context(), options_, 1, 0.25, 1.0, slice);
   EXPECT_TRUE(AllClose(ToDoubles(p), std::vector<double>{0.75, 1.25, 0.75, 1.0},
                        8.0 * Epsilon(GetParam()) + 0.25 * options_.epsilon / 0.5));

@@ -24,7 +24,9 @@ TEST(ClipFactorTest, NaNStaysVisible) {
   EXPECT_TRUE(std::isnan(ClipFactor(std::numeric_limits<double>::quiet_NaN(), 1.0)));
 }
 
-TEST(ClipFactorDeathTest, LimitMustBePositive) { EXPECT_DEATH(ClipFactor(1.0, 0.0), "0 against 0"); }
+TEST(ClipFactorDeathTest, LimitMustBePositive) {
+  EXPECT_DEATH(ClipFactor(1.0, 0.0), "0 against 0");
+}
 
 }  // namespace
 }  // namespace equipoise
