@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# From a fresh machine to a trained Mixture-of-Experts language model: installs what is missing,
+# builds, prepares a corpus from text that Debian packages ship, and trains on four processes for
+# at most five minutes on two cores.
+#
+# Usage: launcher/quickstart.sh [TRAIN OPTION]...
+#   Options go to `equipoise train`, for example: --set steps=50 --run_dir runs/mine
+#   RANKS=N in the environment: processes to start (default 4).
+#
+# Exit status: that of launcher/setup.sh (3: packages are missing that only root can install), of
+# the build, of launcher/corpus.sh, or of `equipoise train` (docs/errors.md).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+say() { printf 'quickstart: %s\n' "$*"; }
+
+case ${1-} in
+  -h | --help) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 0 ;;
+esac
+ranks=${RANKS:-4}
+if ! [[ $ranks =~ ^[1-9][0-9]*$ ]]; then
+  say "RANKS is '$ranks'; it must be a positive number" >&2
+  exit 2
+fi
+
+say "1/4 packages"
+launcher/setup.sh
+say "2/4 build"
+progress=()
+[[ -t 2 ]] || progress=(--noshow_progress --noshow_loading_progress)
+bazel build "${progress[@]}" //launcher:equipoise
+say "3/4 corpus"
+launcher/corpus.sh data/quickstart
+say "4/4 training on $ranks processes"
+
+# More processes than cores are welcome: idle ones must give their core away. All processes are on
+# this machine: shared memory is enough. mpirun refuses root unless told otherwise.
+options=(-np "$ranks" --oversubscribe --bind-to none --mca btl "self,vader"
+  --mca mpi_yield_when_idle 1)
+((EUID == 0)) && options+=(--allow-run-as-root)
+exec mpirun "${options[@]}" bazel-bin/launcher/equipoise train \
+  --config configs/presets/quickstart.textproto "$@"
