@@ -167,6 +167,20 @@ TEST(Loader, ResolvedTextIsAFixedPoint) {
   }
 }
 
+TEST(Loader, DenseModelsNeedNoExperts) {
+  const std::string path = WriteConfig("dense.textproto", R"(
+steps: 1
+model { vocabulary: 257 hidden: 8 num_layers: 1 num_heads: 1 num_dense_layers: 1 dense_width: 8 }
+batch { sequences: 1 sequence_length: 4 }
+data { domain { name: "a" train: "a" } }
+)");
+  const auto dense = Load(path);
+  ASSERT_TRUE(dense.ok()) << dense.status().message();
+  const auto again = Load(WriteConfig("dense2.textproto", dense->resolved_text));
+  ASSERT_TRUE(again.ok()) << again.status().message();
+  EXPECT_EQ(again->options.train.model.dense_width, 8);
+}
+
 TEST(Loader, HashTellsConfigurationsApart) {
   const std::string path = WriteConfig("hash.textproto", ValidText());
   const auto one = Load(path);

@@ -100,6 +100,7 @@ const WrongLine kWrongLines[] = {
      "batch.sequences must be set"},
     {"MissingExperts", 15, "", "14:1", "moe.num_experts must be set"},
     {"MissingTopK", 16, "", "14:1", "moe.top_k must be set"},
+    {"ZeroTopK", 16, "  top_k: 0", "16:3", "moe.top_k must be set"},
     {"MissingExpertWidth", 17, "", "14:1", "moe.expert_width must be set"},
     {"MissingDomainName", 22, "  domain { train: \"b\" }", "22:3",
      "data.domain[1].name must be set"},

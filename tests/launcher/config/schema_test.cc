@@ -1,0 +1,94 @@
+// What the schema promises of itself.
+
+#include <gmock/gmock.h>
+#include <google/protobuf/descriptor.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <vector>
+
+#include "configs/schema/annotations.pb.h"
+#include "configs/schema/run.pb.h"
+#include "launcher/config/field_info.h"
+#include "launcher/config/field_table.h"
+#include "routing/router.h"
+
+namespace equipoise::launcher {
+namespace {
+
+using google::protobuf::Descriptor;
+using google::protobuf::FieldDescriptor;
+
+bool IsNumber(const FieldDescriptor& field) {
+  switch (field.cpp_type()) {
+    case FieldDescriptor::CPPTYPE_INT32:
+    case FieldDescriptor::CPPTYPE_INT64:
+    case FieldDescriptor::CPPTYPE_DOUBLE:
+      return true;
+    default:
+      return false;
+  }
+}
+
+void CollectFields(const Descriptor& type, std::vector<const FieldDescriptor*>& fields) {
+  for (int i = 0; i < type.field_count(); ++i) {
+    fields.push_back(type.field(i));
+    if (type.field(i)->message_type() != nullptr)
+      CollectFields(*type.field(i)->message_type(), fields);
+  }
+}
+
+std::vector<const FieldDescriptor*> AllFields() {
+  std::vector<const FieldDescriptor*> fields;
+  CollectFields(*config::RunConfig::descriptor(), fields);
+  return fields;
+}
+
+TEST(Schema, EveryFieldIsDocumented) {
+  for (const FieldDescriptor* field : AllFields()) {
+    SCOPED_TRACE(field->full_name());
+    const auto& options = field->options();
+    EXPECT_THAT(options.GetExtension(config::doc), testing::EndsWith("."));
+    EXPECT_EQ(IsNumber(*field), !options.GetExtension(config::unit).empty());
+    EXPECT_EQ(IsNumber(*field), options.HasExtension(config::range));
+  }
+}
+
+TEST(Schema, EveryFieldHasADefaultOrMustBeSet) {
+  for (const FieldDescriptor* field : AllFields()) {
+    SCOPED_TRACE(field->full_name());
+    if (field->is_repeated() || field->message_type() != nullptr) continue;
+    EXPECT_NE(field->has_default_value(), field->options().GetExtension(config::required_set));
+  }
+}
+
+TEST(Schema, DefaultsLieInTheirRanges) {
+  for (const FieldDescriptor* field : AllFields()) {
+    SCOPED_TRACE(field->full_name());
+    if (!IsNumber(*field) || !field->has_default_value()) continue;
+    EXPECT_EQ(RangeViolation(*field, std::stod(DefaultText(*field))), std::nullopt);
+  }
+}
+
+TEST(Schema, RoutersAreThoseOfTheRegistry) {
+  EXPECT_EQ(FieldNames(*config::Router::descriptor()), routing::RouterKinds());
+  std::vector<const FieldDescriptor*> settings;
+  CollectFields(*config::Router::descriptor(), settings);
+  for (const FieldDescriptor* field : settings) EXPECT_FALSE(field->is_repeated());
+}
+
+TEST(Schema, ReferencePageIsUpToDate) {
+  std::ifstream stream("docs/configuration.md");
+  const std::string page((std::istreambuf_iterator<char>(stream)),
+                         std::istreambuf_iterator<char>());
+  const std::string marker = "<!-- equipoise fields -->\n";
+  const size_t begin = page.find(marker);
+  ASSERT_NE(begin, std::string::npos);
+  EXPECT_TRUE(page.substr(begin + marker.size()) == FieldTable())
+      << "replace what follows the marker in docs/configuration.md by `equipoise fields`";
+}
+
+}  // namespace
+}  // namespace equipoise::launcher
