@@ -17,6 +17,12 @@ struct MoeOptions {
   int64_t shared_expert_width = 0;
 };
 
+// Whose names the tensors of MoE layers have in checkpoints.
+enum class TensorNames : uint8_t {
+  kQwen3Moe,  // mlp.gate, mlp.experts.J.{gate,up,down}_proj; DeepSeek's are the same
+  kMixtral,   // block_sparse_moe.gate, block_sparse_moe.experts.J.{w1,w3,w2}
+};
+
 // A decoder-only transformer: Mixtral and Qwen3-MoE are settings of it.
 struct ModelOptions {
   int64_t vocabulary = 0;  // V
@@ -33,6 +39,7 @@ struct ModelOptions {
   int num_dense_layers = 0;
   int64_t dense_width = 0;
   double init_stddev = 0.02;
+  TensorNames tensor_names = TensorNames::kQwen3Moe;
   MoeOptions moe;
   // Training runs in kF32. kF64 is the same code in double precision, for checking gradients.
   DType dtype = DType::kF32;

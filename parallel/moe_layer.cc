@@ -8,6 +8,18 @@
 #include "core/ops/rms_norm.h"
 
 namespace equipoise::parallel {
+namespace {
+
+std::string MoePrefix(TensorNames names) {
+  return names == TensorNames::kMixtral ? "block_sparse_moe." : "mlp.";
+}
+
+ExpertTensorNames ExpertNames(TensorNames names) {
+  if (names == TensorNames::kMixtral) return {.gate = "w1", .up = "w3", .down = "w2"};
+  return {};
+}
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<MoeLayer>> MoeLayer::Create(const ModelOptions& options, int layer,
                                                            int index, const std::string& prefix,
@@ -18,7 +30,7 @@ absl::StatusOr<std::unique_ptr<MoeLayer>> MoeLayer::Create(const ModelOptions& o
   result->norm_ =
       DeclareGain(parameters, prefix + "post_attention_layernorm.weight", options.hidden);
 
-  const std::string mlp = prefix + "mlp.";
+  const std::string mlp = prefix + MoePrefix(options.tensor_names);
   routing::RouterOptions router = options.moe.router;
   router.hidden = options.hidden;
   router.init_stddev = options.init_stddev;
@@ -26,7 +38,8 @@ absl::StatusOr<std::unique_ptr<MoeLayer>> MoeLayer::Create(const ModelOptions& o
   router.name_prefix = mlp;
   EQ_ASSIGN_OR_RETURN(result->router_, routing::MakeRouter(router, parameters));
   result->experts_.emplace(options.hidden, options.moe.expert_width, options.init_stddev,
-                           exchange.placement().experts_of(expert_rank), mlp, parameters);
+                           exchange.placement().experts_of(expert_rank), mlp,
+                           ExpertNames(options.tensor_names), parameters);
   if (options.moe.shared_expert_width > 0) {
     result->shared_.emplace(options.hidden, options.moe.shared_expert_width, options.init_stddev,
                             mlp + "shared_experts.", parameters);

@@ -7,7 +7,7 @@ namespace equipoise {
 
 ExpertBank::ExpertBank(int64_t hidden, int64_t width, double init_stddev,
                        std::span<const int> experts, const std::string& prefix,
-                       ParameterRegistry& parameters)
+                       const ExpertTensorNames& names, ParameterRegistry& parameters)
     : width_(width) {
   const int64_t count = static_cast<int64_t>(experts.size());
   ParameterSpec gate_up;
@@ -18,9 +18,9 @@ ExpertBank::ExpertBank(int64_t hidden, int64_t width, double init_stddev,
   down.shape = {count, hidden, width};
   for (const int expert : experts) {
     const std::string name = prefix + "experts." + std::to_string(expert) + ".";
-    gate_up.parts.push_back({name + "gate_proj.weight", {width, hidden}});
-    gate_up.parts.push_back({name + "up_proj.weight", {width, hidden}});
-    down.parts.push_back({name + "down_proj.weight", {hidden, width}});
+    gate_up.parts.push_back({name + names.gate + ".weight", {width, hidden}});
+    gate_up.parts.push_back({name + names.up + ".weight", {width, hidden}});
+    down.parts.push_back({name + names.down + ".weight", {hidden, width}});
   }
   gate_up_ = parameters.Declare(gate_up);
   down_ = parameters.Declare(down);

@@ -11,15 +11,24 @@
 
 namespace equipoise {
 
+// What checkpoints call the three matrices of an expert, behind `experts.J.`. The defaults are
+// those of Qwen3-MoE and DeepSeek; Mixtral has w1, w3 and w2.
+struct ExpertTensorNames {
+  std::string gate = "gate_proj";
+  std::string up = "up_proj";
+  std::string down = "down_proj";
+};
+
 // The SwiGLU experts that one rank owns, applied to runs of rows: row i of expert e becomes
 // Wdown_e (silu(Wgate_e x) * (Wup_e x)). Any number of experts, none included; any run may be
 // empty.
 class ExpertBank {
  public:
-  // Declares `prefix`experts.J.{gate,up,down}_proj.weight for every J of `experts` (global ids, in
-  // storage order); width F.
+  // Declares `prefix`experts.J.NAME.weight for every J of `experts` (global ids, in storage order)
+  // and the three names; width F.
   ExpertBank(int64_t hidden, int64_t width, double init_stddev, std::span<const int> experts,
-             const std::string& prefix, ParameterRegistry& parameters);
+             const std::string& prefix, const ExpertTensorNames& names,
+             ParameterRegistry& parameters);
 
   struct Saved {
     ConstTensorView x, offsets;  // the caller's
