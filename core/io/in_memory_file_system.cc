@@ -60,7 +60,7 @@ class InMemoryWritableFile final : public WritableFile {
 
   using WritableFile::Append;
   absl::Status Append(std::span<const std::byte> bytes) override {
-    const std::lock_guard<std::mutex> lock(file_system_->mutex_);
+    const absl::MutexLock lock(&file_system_->mutex_);
     const absl::Status status = Count("write to");
     const size_t accepted = status.ok() ? bytes.size() : bytes.size() / 2;
     node_->contents.append(reinterpret_cast<const char*>(bytes.data()), accepted);
@@ -68,20 +68,19 @@ class InMemoryWritableFile final : public WritableFile {
   }
 
   absl::Status Sync() override {
-    const std::lock_guard<std::mutex> lock(file_system_->mutex_);
+    const absl::MutexLock lock(&file_system_->mutex_);
     EQ_RETURN_IF_ERROR(Count("sync"));
     node_->synced_contents = node_->contents;
     return absl::OkStatus();
   }
 
   absl::Status Close() override {
-    const std::lock_guard<std::mutex> lock(file_system_->mutex_);
+    const absl::MutexLock lock(&file_system_->mutex_);
     return Count("close");
   }
 
  private:
-  // The caller holds the file system's mutex, which the analysis cannot see through the pointer.
-  absl::Status Count(const char* operation) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  absl::Status Count(const char* operation) ABSL_EXCLUSIVE_LOCKS_REQUIRED(file_system_->mutex_) {
     return file_system_->CountOperation(operation, path_);
   }
 
@@ -94,7 +93,7 @@ InMemoryFileSystem::InMemoryFileSystem() : root_(std::make_shared<Node>(true)) {
 InMemoryFileSystem::~InMemoryFileSystem() = default;
 
 void InMemoryFileSystem::FailOperations(int64_t first, int64_t count) {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const absl::MutexLock lock(&mutex_);
   first_failing_ = first;
   num_failing_ = count;
 }
@@ -102,12 +101,12 @@ void InMemoryFileSystem::FailOperations(int64_t first, int64_t count) {
 void InMemoryFileSystem::StopFailing() { FailOperations(-1, 0); }
 
 int64_t InMemoryFileSystem::num_operations() const {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const absl::MutexLock lock(&mutex_);
   return num_operations_;
 }
 
 void InMemoryFileSystem::Crash() {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const absl::MutexLock lock(&mutex_);
   root_->synced_entries = root_->entries;
   std::vector<NodePtr> pending = {root_};
   while (!pending.empty()) {
@@ -144,7 +143,7 @@ InMemoryFileSystem::NodePtr InMemoryFileSystem::FindParent(const std::string& pa
 }
 
 absl::Status InMemoryFileSystem::CreateDirectories(const std::string& path) {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const absl::MutexLock lock(&mutex_);
   EQ_RETURN_IF_ERROR(CountOperation("create directory", path));
   NodePtr node = root_;
   for (const std::string& name : Components(path)) {
@@ -158,7 +157,7 @@ absl::Status InMemoryFileSystem::CreateDirectories(const std::string& path) {
 
 absl::StatusOr<std::unique_ptr<WritableFile>> InMemoryFileSystem::Open(const std::string& path,
                                                                        bool truncate) {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const absl::MutexLock lock(&mutex_);
   EQ_RETURN_IF_ERROR(CountOperation("create", path));
   const NodePtr parent = FindParent(path);
   if (parent == nullptr) return Failed("create", path, ENOENT);
@@ -179,7 +178,7 @@ absl::StatusOr<std::unique_ptr<WritableFile>> InMemoryFileSystem::OpenAppend(
 }
 
 absl::Status InMemoryFileSystem::Truncate(const std::string& path, uint64_t size) {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const absl::MutexLock lock(&mutex_);
   EQ_RETURN_IF_ERROR(CountOperation("truncate", path));
   const NodePtr node = Find(path);
   if (node == nullptr) return Failed("truncate", path, ENOENT);
@@ -189,7 +188,7 @@ absl::Status InMemoryFileSystem::Truncate(const std::string& path, uint64_t size
 }
 
 absl::Status InMemoryFileSystem::Rename(const std::string& from, const std::string& to) {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const absl::MutexLock lock(&mutex_);
   EQ_RETURN_IF_ERROR(CountOperation("rename to", to));
   const NodePtr node = Find(from);
   const NodePtr target = Find(to);
@@ -205,7 +204,7 @@ absl::Status InMemoryFileSystem::Rename(const std::string& from, const std::stri
 }
 
 absl::Status InMemoryFileSystem::Exchange(const std::string& a, const std::string& b) {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const absl::MutexLock lock(&mutex_);
   EQ_RETURN_IF_ERROR(CountOperation("exchange", a));
   if (Find(a) == nullptr || Find(b) == nullptr) return Failed("exchange", a, ENOENT);
   std::swap(FindParent(a)->entries[BaseNameOf(a)], FindParent(b)->entries[BaseNameOf(b)]);
@@ -213,7 +212,7 @@ absl::Status InMemoryFileSystem::Exchange(const std::string& a, const std::strin
 }
 
 absl::Status InMemoryFileSystem::SyncDirectory(const std::string& path) {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const absl::MutexLock lock(&mutex_);
   EQ_RETURN_IF_ERROR(CountOperation("sync directory", path));
   const NodePtr node = Find(path);
   if (node == nullptr || !node->is_directory) return Failed("sync directory", path, ENOENT);
@@ -222,7 +221,7 @@ absl::Status InMemoryFileSystem::SyncDirectory(const std::string& path) {
 }
 
 absl::Status InMemoryFileSystem::RemoveAll(const std::string& path) {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const absl::MutexLock lock(&mutex_);
   EQ_RETURN_IF_ERROR(CountOperation("remove", path));
   const NodePtr parent = FindParent(path);
   const NodePtr node = Find(path);
@@ -235,7 +234,7 @@ absl::Status InMemoryFileSystem::RemoveAll(const std::string& path) {
 }
 
 absl::StatusOr<std::vector<std::string>> InMemoryFileSystem::List(const std::string& path) const {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const absl::MutexLock lock(&mutex_);
   const NodePtr node = Find(path);
   if (node == nullptr) return Failed("list directory", path, ENOENT);
   if (!node->is_directory) return Failed("list directory", path, ENOTDIR);
@@ -245,12 +244,12 @@ absl::StatusOr<std::vector<std::string>> InMemoryFileSystem::List(const std::str
 }
 
 bool InMemoryFileSystem::Exists(const std::string& path) const {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const absl::MutexLock lock(&mutex_);
   return Find(path) != nullptr;
 }
 
 absl::StatusOr<uint64_t> InMemoryFileSystem::FileSize(const std::string& path) const {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const absl::MutexLock lock(&mutex_);
   const NodePtr node = Find(path);
   if (node == nullptr) return Failed("read", path, ENOENT);
   if (node->is_directory) return Failed("read", path, EISDIR);
@@ -258,7 +257,7 @@ absl::StatusOr<uint64_t> InMemoryFileSystem::FileSize(const std::string& path) c
 }
 
 absl::StatusOr<std::unique_ptr<FileView>> InMemoryFileSystem::Map(const std::string& path) const {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const absl::MutexLock lock(&mutex_);
   const NodePtr node = Find(path);
   if (node == nullptr) return Failed("open", path, ENOENT);
   if (node->is_directory) return Failed("open", path, EISDIR);

@@ -5,11 +5,11 @@
 #include <limits>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 #include "core/io/file_system.h"
 
 namespace equipoise {
@@ -65,7 +65,7 @@ class InMemoryFileSystem final : public FileSystem {
   NodePtr FindParent(const std::string& path) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::StatusOr<std::unique_ptr<WritableFile>> Open(const std::string& path, bool truncate);
 
-  mutable std::mutex mutex_;
+  mutable absl::Mutex mutex_;
   NodePtr root_ ABSL_GUARDED_BY(mutex_);
   int64_t num_operations_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t first_failing_ ABSL_GUARDED_BY(mutex_) = -1;  // -1: none
