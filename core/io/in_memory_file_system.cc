@@ -60,7 +60,7 @@ class InMemoryWritableFile final : public WritableFile {
 
   using WritableFile::Append;
   absl::Status Append(std::span<const std::byte> bytes) override {
-    const absl::MutexLock lock(&file_system_->mutex_);
+    const std::lock_guard<std::mutex> lock(file_system_->mutex_);
     const absl::Status status = Count("write to");
     const size_t accepted = status.ok() ? bytes.size() : bytes.size() / 2;
     node_->contents.append(reinterpret_cast<const char*>(bytes.data()), accepted);
@@ -68,19 +68,20 @@ class InMemoryWritableFile final : public WritableFile {
   }
 
   absl::Status Sync() override {
-    const absl::MutexLock lock(&file_system_->mutex_);
+    const std::lock_guard<std::mutex> lock(file_system_->mutex_);
     EQ_RETURN_IF_ERROR(Count("sync"));
     node_->synced_contents = node_->contents;
     return absl::OkStatus();
   }
 
   absl::Status Close() override {
-    const absl::MutexLock lock(&file_system_->mutex_);
+    const std::lock_guard<std::mutex> lock(file_system_->mutex_);
     return Count("close");
   }
 
  private:
-  absl::Status Count(const char* operation) ABSL_EXCLUSIVE_LOCKS_REQUIRED(file_system_->mutex_) {
+  // With the file system's mutex held.
+  absl::Status Count(const char* operation) {
     return file_system_->CountOperation(operation, path_);
   }
 
@@ -93,7 +94,7 @@ InMemoryFileSystem::InMemoryFileSystem() : root_(std::make_shared<Node>(true)) {
 InMemoryFileSystem::~InMemoryFileSystem() = default;
 
 void InMemoryFileSystem::FailOperations(int64_t first, int64_t count) {
-  const absl::MutexLock lock(&mutex_);
+  const std::lock_guard<std::mutex> lock(mutex_);
   first_failing_ = first;
   num_failing_ = count;
 }
@@ -101,12 +102,12 @@ void InMemoryFileSystem::FailOperations(int64_t first, int64_t count) {
 void InMemoryFileSystem::StopFailing() { FailOperations(-1, 0); }
 
 int64_t InMemoryFileSystem::num_operations() const {
-  const absl::MutexLock lock(&mutex_);
+  const std::lock_guard<std::mutex> lock(mutex_);
   return num_operations_;
 }
 
 void InMemoryFileSystem::Crash() {
-  const absl::MutexLock lock(&mutex_);
+  const std::lock_guard<std::mutex> lock(mutex_);
   root_->synced_entries = root_->entries;
   std::vector<NodePtr> pending = {root_};
   while (!pending.empty()) {
@@ -143,7 +144,7 @@ InMemoryFileSystem::NodePtr InMemoryFileSystem::FindParent(const std::string& pa
 }
 
 absl::Status InMemoryFileSystem::CreateDirectories(const std::string& path) {
-  const absl::MutexLock lock(&mutex_);
+  const std::lock_guard<std::mutex> lock(mutex_);
   EQ_RETURN_IF_ERROR(CountOperation("create directory", path));
   NodePtr node = root_;
   for (const std::string& name : Components(path)) {
@@ -157,7 +158,7 @@ absl::Status InMemoryFileSystem::CreateDirectories(const std::string& path) {
 
 absl::StatusOr<std::unique_ptr<WritableFile>> InMemoryFileSystem::Open(const std::string& path,
                                                                        bool truncate) {
-  const absl::MutexLock lock(&mutex_);
+  const std::lock_guard<std::mutex> lock(mutex_);
   EQ_RETURN_IF_ERROR(CountOperation("create", path));
   const NodePtr parent = FindParent(path);
   if (parent == nullptr) return Failed("create", path, ENOENT);
@@ -178,7 +179,7 @@ absl::StatusOr<std::unique_ptr<WritableFile>> InMemoryFileSystem::OpenAppend(
 }
 
 absl::Status InMemoryFileSystem::Truncate(const std::string& path, uint64_t size) {
-  const absl::MutexLock lock(&mutex_);
+  const std::lock_guard<std::mutex> lock(mutex_);
   EQ_RETURN_IF_ERROR(CountOperation("truncate", path));
   const NodePtr node = Find(path);
   if (node == nullptr) return Failed("truncate", path, ENOENT);
@@ -188,7 +189,7 @@ absl::Status InMemoryFileSystem::Truncate(const std::string& path, uint64_t size
 }
 
 absl::Status InMemoryFileSystem::Rename(const std::string& from, const std::string& to) {
-  const absl::MutexLock lock(&mutex_);
+  const std::lock_guard<std::mutex> lock(mutex_);
   EQ_RETURN_IF_ERROR(CountOperation("rename to", to));
   const NodePtr node = Find(from);
   const NodePtr target = Find(to);
@@ -204,7 +205,7 @@ absl::Status InMemoryFileSystem::Rename(const std::string& from, const std::stri
 }
 
 absl::Status InMemoryFileSystem::Exchange(const std::string& a, const std::string& b) {
-  const absl::MutexLock lock(&mutex_);
+  const std::lock_guard<std::mutex> lock(mutex_);
   EQ_RETURN_IF_ERROR(CountOperation("exchange", a));
   if (Find(a) == nullptr || Find(b) == nullptr) return Failed("exchange", a, ENOENT);
   std::swap(FindParent(a)->entries[BaseNameOf(a)], FindParent(b)->entries[BaseNameOf(b)]);
@@ -212,7 +213,7 @@ absl::Status InMemoryFileSystem::Exchange(const std::string& a, const std::strin
 }
 
 absl::Status InMemoryFileSystem::SyncDirectory(const std::string& path) {
-  const absl::MutexLock lock(&mutex_);
+  const std::lock_guard<std::mutex> lock(mutex_);
   EQ_RETURN_IF_ERROR(CountOperation("sync directory", path));
   const NodePtr node = Find(path);
   if (node == nullptr || !node->is_directory) return Failed("sync directory", path, ENOENT);
@@ -221,7 +222,7 @@ absl::Status InMemoryFileSystem::SyncDirectory(const std::string& path) {
 }
 
 absl::Status InMemoryFileSystem::RemoveAll(const std::string& path) {
-  const absl::MutexLock lock(&mutex_);
+  const std::lock_guard<std::mutex> lock(mutex_);
   EQ_RETURN_IF_ERROR(CountOperation("remove", path));
   const NodePtr parent = FindParent(path);
   const NodePtr node = Find(path);
@@ -234,7 +235,7 @@ absl::Status InMemoryFileSystem::RemoveAll(const std::string& path) {
 }
 
 absl::StatusOr<std::vector<std::string>> InMemoryFileSystem::List(const std::string& path) const {
-  const absl::MutexLock lock(&mutex_);
+  const std::lock_guard<std::mutex> lock(mutex_);
   const NodePtr node = Find(path);
   if (node == nullptr) return Failed("list directory", path, ENOENT);
   if (!node->is_directory) return Failed("list directory", path, ENOTDIR);
@@ -244,12 +245,12 @@ absl::StatusOr<std::vector<std::string>> InMemoryFileSystem::List(const std::str
 }
 
 bool InMemoryFileSystem::Exists(const std::string& path) const {
-  const absl::MutexLock lock(&mutex_);
+  const std::lock_guard<std::mutex> lock(mutex_);
   return Find(path) != nullptr;
 }
 
 absl::StatusOr<uint64_t> InMemoryFileSystem::FileSize(const std::string& path) const {
-  const absl::MutexLock lock(&mutex_);
+  const std::lock_guard<std::mutex> lock(mutex_);
   const NodePtr node = Find(path);
   if (node == nullptr) return Failed("read", path, ENOENT);
   if (node->is_directory) return Failed("read", path, EISDIR);
@@ -257,7 +258,7 @@ absl::StatusOr<uint64_t> InMemoryFileSystem::FileSize(const std::string& path) c
 }
 
 absl::StatusOr<std::unique_ptr<FileView>> InMemoryFileSystem::Map(const std::string& path) const {
-  const absl::MutexLock lock(&mutex_);
+  const std::lock_guard<std::mutex> lock(mutex_);
   const NodePtr node = Find(path);
   if (node == nullptr) return Failed("open", path, ENOENT);
   if (node->is_directory) return Failed("open", path, EISDIR);

@@ -5,11 +5,10 @@
 #include <limits>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "core/io/file_system.h"
 
 namespace equipoise {
@@ -56,20 +55,22 @@ class InMemoryFileSystem final : public FileSystem {
   struct Node;
   using NodePtr = std::shared_ptr<Node>;
 
+  // The next three are called with mutex_ held.
+
   // Counts one changing operation; an error if it is one that shall fail.
-  absl::Status CountOperation(const char* operation, const std::string& path)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status CountOperation(const char* operation, const std::string& path);
   // Null if there is nothing there.
-  NodePtr Find(const std::string& path) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  NodePtr Find(const std::string& path) const;
   // The directory that holds (or shall hold) `path`; null if it does not exist.
-  NodePtr FindParent(const std::string& path) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  NodePtr FindParent(const std::string& path) const;
   absl::StatusOr<std::unique_ptr<WritableFile>> Open(const std::string& path, bool truncate);
 
-  mutable absl::Mutex mutex_;
-  NodePtr root_ ABSL_GUARDED_BY(mutex_);
-  int64_t num_operations_ ABSL_GUARDED_BY(mutex_) = 0;
-  int64_t first_failing_ ABSL_GUARDED_BY(mutex_) = -1;  // -1: none
-  int64_t num_failing_ ABSL_GUARDED_BY(mutex_) = 0;
+  mutable std::mutex mutex_;
+  // Guarded by mutex_.
+  NodePtr root_;
+  int64_t num_operations_ = 0;
+  int64_t first_failing_ = -1;  // -1: none
+  int64_t num_failing_ = 0;
 };
 
 }  // namespace equipoise
