@@ -1,0 +1,113 @@
+#include "parallel/step_report.h"
+
+#include <cmath>
+#include <numbers>
+#include <utility>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "routing/load_stats.h"
+
+namespace equipoise::parallel {
+namespace {
+
+// Two MoE layers of four experts, top-2, 100 tokens.
+StepResult MakeResult() {
+  StepResult result;
+  result.step = 7;
+  result.tokens = 100;
+  result.loss = 3.5;
+  result.cross_entropy = 3.25;
+  result.learning_rate = 1e-3;
+  result.gradient_norm = 0.75;
+  // Counts, dropped copies, entropy, and a loss's own sum that nobody else reads.
+  result.layers.push_back(
+      {1, {80, 60, 60, 0, 10, 100.0 * std::log(2.0), 123}, {{"balance", 0.125}, {"z", 0.0625}}});
+  result.layers.push_back({3, {50, 50, 50, 50, 0, 0, 9}, {{"balance", 0.25}}});
+  return result;
+}
+
+routing::ExpertPlacement ThreeOwners() {
+  return *routing::ExpertPlacement::FromTable({2, 0, 0, 2}, 3);
+}
+
+TEST(StepReport, CopiesTheFiguresOfTheStep) {
+  const StepRecord record = ReportStep(MakeResult(), 4, 2, ThreeOwners());
+  EXPECT_EQ(record.step, 7);
+  EXPECT_EQ(record.loss, 3.5);
+  EXPECT_EQ(record.cross_entropy, 3.25);
+  EXPECT_EQ(record.learning_rate, 1e-3);
+  EXPECT_EQ(record.gradient_norm, 0.75);
+}
+
+TEST(StepReport, AddsAuxiliaryLossesOverLayers) {
+  const StepRecord record = ReportStep(MakeResult(), 4, 2, ThreeOwners());
+  EXPECT_EQ(record.auxiliary, (NamedValues{{"balance", 0.375}, {"z", 0.0625}}));
+  ASSERT_EQ(record.layers.size(), 2u);
+  EXPECT_EQ(record.layers[0].auxiliary, (NamedValues{{"balance", 0.125}, {"z", 0.0625}}));
+  EXPECT_EQ(record.layers[1].auxiliary, (NamedValues{{"balance", 0.25}}));
+}
+
+TEST(StepReport, TellsTheLoadOfExpertsAndOwners) {
+  const StepRecord record = ReportStep(MakeResult(), 4, 2, ThreeOwners());
+  const LayerRecord& layer = record.layers[0];
+  EXPECT_EQ(layer.layer, 1);
+  EXPECT_EQ(layer.counts, (std::vector<int64_t>{80, 60, 60, 0}));
+  // Owner 1 has no expert; owner 2 has experts 0 and 3.
+  EXPECT_EQ(layer.rank_loads, (std::vector<int64_t>{120, 0, 80}));
+  EXPECT_EQ(layer.dead, 1);
+  EXPECT_EQ(layer.min_max, 0.0);
+  EXPECT_DOUBLE_EQ(layer.max_over_mean, 1.6);
+  EXPECT_DOUBLE_EQ(layer.dropped_share, 0.05);
+  ASSERT_TRUE(layer.router_entropy.has_value());
+  EXPECT_DOUBLE_EQ(*layer.router_entropy, 0.5);
+
+  const LayerRecord& even = record.layers[1];
+  EXPECT_EQ(even.gini, 0.0);
+  EXPECT_EQ(even.cv, 0.0);
+  EXPECT_EQ(even.entropy, 1.0);
+  EXPECT_FALSE(even.router_entropy.has_value()) << "a router without scores";
+}
+
+TEST(StepReport, PutsTheSamplingFloorBeside) {
+  const StepRecord record = ReportStep(MakeResult(), 4, 2, ThreeOwners());
+  const routing::LoadStats floor = routing::SamplingFloor(100, 4, 2);
+  for (const LayerRecord& layer : record.layers) {
+    EXPECT_EQ(layer.floor_gini, floor.gini);
+    EXPECT_EQ(layer.floor_cv, floor.cv);
+    EXPECT_EQ(layer.floor_max_over_mean, floor.max_over_mean);
+    EXPECT_GT(layer.floor_gini, 0.0);
+  }
+}
+
+TEST(StepReport, TakesALayerWithoutCopies) {
+  StepResult result = MakeResult();
+  result.layers[0].sums = {0, 0, 0, 0, 0, 0};
+  const StepRecord record = ReportStep(result, 4, 2, ThreeOwners());
+  EXPECT_EQ(record.layers[0].dropped_share, 0.0);
+  EXPECT_EQ(record.layers[0].dead, 4);
+}
+
+TEST(ValidationReport, GivesNatsAndBitsByDomain) {
+  EvaluationResult result;
+  result.cross_entropy = 2.0 * std::numbers::ln2;
+  result.domain_cross_entropy = {30.0 * std::numbers::ln2, 0.0, 10.0 * std::numbers::ln2};
+  result.domain_tokens = {10, 0, 10};
+  const ValidationRecord record = ReportValidation(result, {"prose", "empty", "code"}, 2.0);
+  EXPECT_DOUBLE_EQ(record.bits_per_byte, 1.0);
+  ASSERT_EQ(record.domains.size(), 2u) << "a domain without tokens has no loss";
+  EXPECT_EQ(record.domains[0].domain, "prose");
+  EXPECT_DOUBLE_EQ(record.domains[0].loss, 3.0 * std::numbers::ln2);
+  EXPECT_DOUBLE_EQ(record.domains[0].bits_per_byte, 1.5);
+  EXPECT_EQ(record.domains[1].domain, "code");
+  EXPECT_DOUBLE_EQ(record.domains[1].bits_per_byte, 0.5);
+}
+
+TEST(ValidationReport, SaysSoWhenBytesAreNotKnown) {
+  EvaluationResult result;
+  result.cross_entropy = 1.0;
+  EXPECT_TRUE(std::isnan(ReportValidation(result, {}, 0.0).bits_per_byte));
+}
+
+}  // namespace
+}  // namespace equipoise::parallel
