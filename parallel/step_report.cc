@@ -36,6 +36,8 @@ void FillLoadStats(std::span<const double> counts, int64_t tokens, int num_exper
   record.floor_min_max = floor.min_max;
   record.floor_max_over_mean = floor.max_over_mean;
   record.floor_cv = floor.cv;
+  record.floor_entropy = floor.entropy;
+  record.floor_dead = floor.dead;
 }
 
 LayerRecord ReportLayer(const MoeLayerResult& layer, int64_t tokens, int num_experts, int top_k,

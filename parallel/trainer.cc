@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -40,13 +43,15 @@ class Trainer {
  private:
   bool first_rank() const { return world_.rank() == 0; }
   absl::StatusOr<std::string> ChooseCheckpoint();
-  absl::Status RunStep();
-  absl::Status Validate();
+  void WarnOfNewer(const std::string& path, const CheckpointListing& listing);
+  absl::Status Load(const std::string& path);
+  absl::StatusOr<StepRecord> RunStep();
+  absl::StatusOr<ValidationRecord> Validate();
   absl::Status Save();
   absl::StatusOr<bool> TimeIsUp();
   bool ValidationIsDue(int64_t step) const;
   bool SaveIsDue(int64_t step, bool last) const;
-  void Report(const StepResult& result, double seconds);
+  StepRecord Report(const StepResult& result, double seconds);
 
   comm::Communicator& world_;
   const TrainOptions& options_;
@@ -101,8 +106,11 @@ absl::Status Trainer::Prepare(Device& device) {
 absl::StatusOr<std::string> Trainer::ChooseCheckpoint() {
   const std::string& resume = options_.checkpoint.resume;
   if (resume == "never") return std::string();
-  if (resume != "auto" && resume != "must") return resume;
   EQ_ASSIGN_OR_RETURN(const CheckpointListing listing, directory_.List());
+  if (resume != "auto" && resume != "must") {
+    WarnOfNewer(resume, listing);
+    return resume;
+  }
   if (run_.observer != nullptr) {
     for (const std::string& problem : listing.problems) run_.observer->OnWarning(problem);
   }
@@ -114,6 +122,17 @@ absl::StatusOr<std::string> Trainer::ChooseCheckpoint() {
   return std::string();
 }
 
+// Who goes back to an older checkpoint should know that "auto" would take the newest again.
+void Trainer::WarnOfNewer(const std::string& path, const CheckpointListing& listing) {
+  const std::optional<int64_t> step = StepOfCheckpointName(BaseNameOf(path));
+  if (run_.observer == nullptr || !step.has_value() || listing.complete.empty()) return;
+  const Checkpoint& newest = listing.complete.front();
+  if (newest.step <= *step) return;
+  run_.observer->OnWarning(absl::StrCat("resuming from step ", *step, " although ", newest.path,
+                                        " is newer; remove it unless a later resume: \"auto\" "
+                                        "shall go on from there"));
+}
+
 absl::Status Trainer::Resume() {
   absl::StatusOr<std::string> chosen = std::string();
   if (first_rank()) chosen = ChooseCheckpoint();
@@ -121,10 +140,7 @@ absl::Status Trainer::Resume() {
   EQ_RETURN_IF_ERROR(comm::AgreeOnStatus(world_, context, chosen.status()));
   EQ_ASSIGN_OR_RETURN(const std::string path, BroadcastText(world_, context, *chosen, 0));
   if (!path.empty()) {
-    absl::StatusOr<Checkpoint> checkpoint = OpenCheckpoint(*run_.files, path);
-    EQ_RETURN_IF_ERROR(comm::AgreeOnStatus(world_, context, checkpoint.status()));
-    EQ_ASSIGN_OR_RETURN(position_, checkpoint_->Load(*checkpoint));
-    saved_step_ = position_.step;
+    EQ_RETURN_IF_ERROR(Load(path));
   }
   if (run_.observer != nullptr) run_.observer->OnStart(position_.step, path);
   summary_.first_step = position_.step + 1;
@@ -133,20 +149,42 @@ absl::Status Trainer::Resume() {
   return absl::OkStatus();
 }
 
+absl::Status Trainer::Load(const std::string& path) {
+  const absl::StatusOr<Checkpoint> checkpoint = OpenCheckpoint(*run_.files, path);
+  EQ_RETURN_IF_ERROR(comm::AgreeOnStatus(world_, step_->context(), checkpoint.status()));
+  const absl::StatusOr<TrainPosition> position = checkpoint_->Load(*checkpoint);
+  if (position.status().code() == absl::StatusCode::kDataLoss) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(position.status().message(), "; the checkpoint ", path,
+                     " is damaged: remove it to resume from an older one"));
+  }
+  EQ_RETURN_IF_ERROR(position.status());
+  position_ = *position;
+  saved_step_ = position_.step;
+  return absl::OkStatus();
+}
+
 absl::Status Trainer::Loop() {
-  if (windows_ != nullptr) EQ_RETURN_IF_ERROR(Validate());
-  int64_t validated_step = position_.step;
+  if (windows_ != nullptr) {
+    EQ_ASSIGN_OR_RETURN(summary_.first_validation, Validate());
+    summary_.last_validation = summary_.first_validation;
+    if (run_.observer != nullptr) {
+      run_.observer->OnValidation(position_.step, position_.tokens_seen,
+                                  *summary_.first_validation);
+    }
+  }
   while (position_.step < options_.steps && !summary_.stopped_by_time) {
-    EQ_RETURN_IF_ERROR(RunStep());
+    EQ_ASSIGN_OR_RETURN(StepRecord record, RunStep());
     EQ_ASSIGN_OR_RETURN(summary_.stopped_by_time, TimeIsUp());
     const bool last = position_.step >= options_.steps || summary_.stopped_by_time;
     if (windows_ != nullptr && (last || ValidationIsDue(position_.step))) {
-      EQ_RETURN_IF_ERROR(Validate());
-      validated_step = position_.step;
+      EQ_ASSIGN_OR_RETURN(record.validation, Validate());
+      summary_.last_validation = record.validation;
     }
+    if (run_.observer != nullptr) run_.observer->OnStep(record);
+    summary_.last_record = std::move(record);
     if (SaveIsDue(position_.step, last)) EQ_RETURN_IF_ERROR(Save());
   }
-  EQ_CHECK(windows_ == nullptr || validated_step == position_.step);
   return absl::OkStatus();
 }
 
@@ -159,7 +197,7 @@ bool Trainer::SaveIsDue(int64_t step, bool last) const {
   return options_.checkpoint.every_steps > 0 && step % options_.checkpoint.every_steps == 0;
 }
 
-absl::Status Trainer::RunStep() {
+absl::StatusOr<StepRecord> Trainer::RunStep() {
   const Clock::time_point start = Clock::now();
   const int64_t step = position_.step + 1;
   // The data goes on where it stopped, also when the batch size changed since.
@@ -171,11 +209,10 @@ absl::Status Trainer::RunStep() {
   position_.step = step;
   position_.tokens_seen += result.tokens;
   position_.samples_seen += options_.batch.sequences;
-  Report(result, SecondsSince(start));
-  return absl::OkStatus();
+  return Report(result, SecondsSince(start));
 }
 
-void Trainer::Report(const StepResult& result, double seconds) {
+StepRecord Trainer::Report(const StepResult& result, double seconds) {
   const routing::RouterOptions& router = options_.model.moe.router;
   StepRecord record = ReportStep(result, router.num_experts, router.top_k, step_->placement());
   record.tokens_seen = position_.tokens_seen;
@@ -187,23 +224,16 @@ void Trainer::Report(const StepResult& result, double seconds) {
   summary_.last_step = position_.step;
   summary_.tokens_seen = position_.tokens_seen;
   summary_.tokens_per_second = static_cast<double>(run_tokens_) / step_seconds_;
-  if (run_.observer != nullptr) run_.observer->OnStep(record);
-  summary_.last_record = std::move(record);
+  return record;
 }
 
-absl::Status Trainer::Validate() {
+absl::StatusOr<ValidationRecord> Trainer::Validate() {
   const SampleSource source = [&](uint64_t index, std::span<int32_t> tokens, int* domain) {
     return windows_->Get(static_cast<int64_t>(index), tokens, domain);
   };
   EQ_ASSIGN_OR_RETURN(const EvaluationResult result, step_->Evaluate(source, windows_->size()));
   const double bytes_per_token = run_.validation_data->vocab_size() == kByteVocabSize ? 1.0 : 0.0;
-  ValidationRecord record = ReportValidation(result, validation_domains_, bytes_per_token);
-  if (run_.observer != nullptr) {
-    run_.observer->OnValidation(position_.step, position_.tokens_seen, record);
-  }
-  if (!summary_.first_validation) summary_.first_validation = record;
-  summary_.last_validation = std::move(record);
-  return absl::OkStatus();
+  return ReportValidation(result, validation_domains_, bytes_per_token);
 }
 
 absl::Status Trainer::Save() {

@@ -24,7 +24,9 @@ class TrainObserver {
   // The run starts after `step` (0: from scratch). `checkpoint`: the directory it resumes from, or
   // empty.
   virtual void OnStart(int64_t step, const std::string& checkpoint) = 0;
+  // After each step, its validation included if one was due.
   virtual void OnStep(const StepRecord& record) = 0;
+  // The validation before the first step.
   virtual void OnValidation(int64_t step, int64_t tokens_seen, const ValidationRecord& record) = 0;
   virtual void OnCheckpoint(int64_t step, const std::string& path, double seconds) = 0;
   // Something the user should know that does not stop the run.
@@ -58,9 +60,9 @@ struct TrainSummary {
 // steps, validations and checkpoints at their intervals. Collective over `world`; every rank gets
 // the same summary but for times. Statuses, for the caller's exit code:
 //   InvalidArgument, NotFound   options and ranks, or a checkpoint that must exist and does not
-//   FailedPrecondition          a checkpoint of another model
+//   FailedPrecondition          a checkpoint that is damaged or of another model
 //   OutOfRange                  data: a token outside the vocabulary
-//   DataLoss                    a damaged checkpoint, a loss or gradient that is not finite
+//   DataLoss                    a loss or gradient that is not finite
 //   DeadlineExceeded, Aborted   another rank is gone or hangs
 absl::StatusOr<TrainSummary> Train(Device& device, comm::Communicator& world,
                                    const TrainOptions& options, const TrainRun& run);

@@ -40,6 +40,8 @@ Json ToJson(const LayerRecord& layer) {
   if (layer.floor_min_max.has_value()) object["floor_min_max"] = *layer.floor_min_max;
   object["floor_max_over_mean"] = layer.floor_max_over_mean;
   object["floor_cv"] = layer.floor_cv;
+  object["floor_entropy"] = layer.floor_entropy;
+  object["floor_dead"] = layer.floor_dead;
   if (layer.router_entropy.has_value()) object["router_entropy"] = *layer.router_entropy;
   object["rank_loads"] = layer.rank_loads;
   object["auxiliary"] = ToJson(layer.auxiliary);

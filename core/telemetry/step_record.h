@@ -36,6 +36,8 @@ struct LayerRecord {
   std::optional<double> floor_min_max;
   double floor_max_over_mean = 1.0;
   double floor_cv = 0.0;
+  double floor_entropy = 1.0;
+  int64_t floor_dead = 0;
   // Mean over tokens of the entropy of the router's scores, divided by ln E; 0 certain, 1 uniform.
   // Absent for routers without scores.
   std::optional<double> router_entropy;

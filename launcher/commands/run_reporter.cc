@@ -39,7 +39,7 @@ std::string DescribeValidation(const ValidationRecord& record) {
 
 RunReporter::RunReporter(FileSystem& files, const RunDirectory& directory, Logger& logger,
                          const RunOptions& options)
-    : files_(files), directory_(directory), logger_(logger), options_(options) {
+    : files_(files), directory_(directory), logger_(logger) {
   ConsoleOptions console;
   console.out = stdout;
   console.progress_bar = ProgressBarOf(options.telemetry.progress);
@@ -68,14 +68,19 @@ void RunReporter::OnStep(const StepRecord& record) {
   step_ = record.step;
   console_->Show(record);
   if (metrics_ != nullptr) metrics_->Write(record);
+  if (record.validation.has_value()) Announce(record.step, *record.validation);
 }
 
 void RunReporter::OnValidation(int64_t step, int64_t tokens_seen, const ValidationRecord& record) {
+  Announce(step, record);
+  if (metrics_ != nullptr) metrics_->WriteValidation(step, tokens_seen, record);
+}
+
+void RunReporter::Announce(int64_t step, const ValidationRecord& record) {
   const std::string text =
       absl::StrCat("validation at step ", step, ": ", DescribeValidation(record));
   console_->Print(text);
   logger_.Info(text);
-  if (metrics_ != nullptr) metrics_->WriteValidation(step, tokens_seen, record);
 }
 
 void RunReporter::OnCheckpoint(int64_t step, const std::string& path, double seconds) {

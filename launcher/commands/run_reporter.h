@@ -32,10 +32,11 @@ class RunReporter final : public parallel::TrainObserver {
   int64_t step() const { return step_; }
 
  private:
+  void Announce(int64_t step, const ValidationRecord& record);
+
   FileSystem& files_;
   const RunDirectory& directory_;
   Logger& logger_;
-  const RunOptions& options_;
   std::optional<Console> console_;
   std::unique_ptr<MetricsWriter> metrics_;  // null if the file could not be opened
   int64_t step_ = 0;

@@ -105,6 +105,20 @@ absl::StatusOr<RunDirectory> MakeRunDirectory(Job& job, FileSystem& files,
   return RunDirectory::Attach(files, made);
 }
 
+// Every node reads its own copy of the configuration's files: they must say the same.
+absl::Status CheckSameConfig(Job& job, const LoadedConfig& config) {
+  EQ_ASSIGN_OR_RETURN(const std::vector<std::string> hashes,
+                      parallel::GatherTexts(job.world(), job.context(), config.hash));
+  for (size_t rank = 0; rank < hashes.size(); ++rank) {
+    if (hashes[rank] == hashes[0]) continue;
+    EQ_ASSIGN_OR_RETURN(const std::vector<std::string> hosts, GatherHosts(job));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "rank ", rank, " on ", hosts[rank], " reads another configuration than rank 0 on ",
+        hosts[0], ": ", config.files.front(), " or a file it includes differs between them"));
+  }
+  return absl::OkStatus();
+}
+
 // A failure of training by its cause; see parallel::Train.
 absl::Status ClassifyFailure(const absl::Status& status) {
   switch (status.code()) {
@@ -113,6 +127,8 @@ absl::Status ClassifyFailure(const absl::Status& status) {
       return WithExitCode(status, ExitCode::kCheckpoint);
     case absl::StatusCode::kOutOfRange:
       return WithExitCode(status, ExitCode::kData);
+    case absl::StatusCode::kDataLoss:
+      return WithExitCode(status, ExitCode::kNumerics);
     default:
       return status;
   }
@@ -179,6 +195,7 @@ absl::Status TrainIn(Job& job, FileSystem& files, const RunDirectory& directory,
 absl::Status RunTraining(const LoadedConfig& config, const std::string& run_directory,
                          const Invocation& invocation) {
   EQ_ASSIGN_OR_RETURN(Job job, JoinJob(invocation.launch));
+  EQ_RETURN_IF_ERROR(CheckSameConfig(job, config));
   absl::StatusOr<Data> data = OpenData(config.options);
   EQ_RETURN_IF_ERROR(WithExitCode(comm::AgreeOnStatus(job.world(), job.context(), data.status()),
                                   ExitCode::kData));

@@ -97,6 +97,9 @@ parallel::ModelOptions TranslateModel(const config::RunConfig& config) {
   model.num_dense_layers = from.num_dense_layers();
   model.dense_width = from.dense_width();
   model.init_stddev = from.init_stddev();
+  model.tensor_names = from.tensor_names() == config::Model::MIXTRAL
+                           ? parallel::TensorNames::kMixtral
+                           : parallel::TensorNames::kQwen3Moe;
   model.moe.router = TranslateRouter(config);
   model.moe.expert_width = config.moe().expert_width();
   model.moe.shared_expert_width = config.moe().shared_expert_width();

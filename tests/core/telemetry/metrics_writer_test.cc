@@ -66,7 +66,8 @@ TEST(MetricsJsonTest, HasTheDocumentedKeysAndNoOthers) {
   EXPECT_EQ(KeysOf(row["moe"][0]),
             (std::set<std::string>{"layer", "counts", "gini", "min_max", "max_over_mean", "cv",
                                    "entropy", "dead", "dropped_share", "floor_gini",
-                                   "floor_max_over_mean", "floor_cv", "rank_loads", "auxiliary"}));
+                                   "floor_max_over_mean", "floor_cv", "floor_entropy", "floor_dead",
+                                   "rank_loads", "auxiliary"}));
 }
 
 TEST(MetricsJsonTest, ValuesAreExact) {
