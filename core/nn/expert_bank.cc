@@ -1,7 +1,6 @@
 #include "core/nn/expert_bank.h"
 
-#include "core/ops/grouped_gemm.h"
-#include "core/ops/swiglu.h"
+#include "core/ops/swiglu_experts.h"
 
 namespace equipoise {
 
@@ -32,27 +31,16 @@ ExpertBank::Saved ExpertBank::Forward(const Context& context, ConstTensorView x,
   saved.x = x;
   saved.offsets = offsets;
   saved.gate_up = context.activations->Allocate(x.dtype(), {x.dim(0), 2 * width_});
-  GroupedLinearForward(context, x, offsets, gate_up_->value(), saved.gate_up);
-  const WorkspaceFrame frame(*context.scratch);
-  const TensorView act = context.scratch->Allocate(x.dtype(), {x.dim(0), width_});
-  SwiGluForward(context, saved.gate_up, act);
-  GroupedLinearForward(context, act, offsets, down_->value(), y);
+  SwiGluExpertsForward(context, {x, offsets, saved.gate_up}, {gate_up_->value(), down_->value()},
+                       y);
   return saved;
 }
 
 void ExpertBank::Backward(const Context& context, const Saved& saved, ConstTensorView dy,
                           TensorView dx) const {
-  const WorkspaceFrame frame(*context.scratch);
-  const int64_t rows = dy.dim(0);
-  const TensorView dact = context.scratch->Allocate(dy.dtype(), {rows, width_});
-  GroupedLinearBackwardData(context, dy, saved.offsets, down_->value(), dact);
-  const TensorView act = context.scratch->Allocate(dy.dtype(), {rows, width_});
-  SwiGluForward(context, saved.gate_up, act);
-  GroupedLinearBackwardWeights(context, act, dy, saved.offsets, down_->gradient());
-  const TensorView d_gate_up = context.scratch->Allocate(dy.dtype(), {rows, 2 * width_});
-  SwiGluBackward(context, saved.gate_up, dact, d_gate_up);
-  GroupedLinearBackwardData(context, d_gate_up, saved.offsets, gate_up_->value(), dx);
-  GroupedLinearBackwardWeights(context, saved.x, d_gate_up, saved.offsets, gate_up_->gradient());
+  SwiGluExpertsBackward(context, {saved.x, saved.offsets, saved.gate_up},
+                        {gate_up_->value(), down_->value()}, dy,
+                        {gate_up_->gradient(), down_->gradient()}, dx);
 }
 
 }  // namespace equipoise

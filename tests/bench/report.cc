@@ -49,6 +49,7 @@ void Measurement::Add(double step_seconds, const PhaseSeconds& phases) {
 }
 
 double Best(const std::vector<double>& rates) {
+  EQ_CHECK(!rates.empty()) << "no round was timed";
   return *std::max_element(rates.begin(), rates.end());
 }
 
