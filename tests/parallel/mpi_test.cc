@@ -1,0 +1,87 @@
+// What the thread world shows of parallel/, under mpirun: the exchange's properties, training
+// against PyTorch, and the same losses as threads give on the same layout.
+
+#include <algorithm>
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "core/base/status_macros.h"
+#include "gtest/gtest.h"
+#include "parallel/train_options.h"
+#include "tests/multiprocess/rank_test.h"
+#include "tests/parallel/exchange_cases.h"
+#include "tests/parallel/golden_run.h"
+#include "tests/parallel/layout_cases.h"
+
+namespace equipoise::multiprocess {
+namespace {
+
+using parallel::LoadSource;
+using testing_support::TraceOnThreads;
+using testing_support::TrainLayout;
+using testing_support::TrainTrace;
+using testing_support::WorstRelative;
+
+// Every layout of this number of ranks, against one rank and against the same layout on threads.
+absl::Status LossesAreThoseOfThreads(comm::Communicator& world, DType dtype, double tolerance) {
+  TrainTrace reference;
+  double worst_threads = 0.0, worst_reference = 0.0;
+  for (const TrainLayout& layout : testing_support::LayoutsOf(world.size())) {
+    EQ_ASSIGN_OR_RETURN(const TrainTrace trace,
+                        TraceTraining(world, layout, dtype, LoadSource::kPreviousStep));
+    if (world.rank() != 0) continue;
+    if (reference.losses.empty()) {
+      EQ_ASSIGN_OR_RETURN(reference, TraceOnThreads({}, dtype, LoadSource::kPreviousStep));
+    }
+    EQ_ASSIGN_OR_RETURN(const TrainTrace threads,
+                        TraceOnThreads(layout, dtype, LoadSource::kPreviousStep));
+    const double to_threads = WorstRelative(trace.losses, threads.losses);
+    const double to_reference = WorstRelative(trace.losses, reference.losses);
+    EXPECT_LE(to_threads, tolerance) << layout.ToString();
+    EXPECT_LE(to_reference, tolerance) << layout.ToString();
+    worst_threads = std::max(worst_threads, to_threads);
+    worst_reference = std::max(worst_reference, to_reference);
+  }
+  if (world.rank() == 0) {
+    std::printf(
+        "%s, %d processes: worst relative difference of a loss to threads %.3g, to one "
+        "rank %.3g\n",
+        Name(dtype), world.size(), worst_threads, worst_reference);
+  }
+  return absl::OkStatus();
+}
+
+// Twice the same layout: twice the same bits, gradient norms included.
+absl::Status SameLayoutGivesTheSameBits(comm::Communicator& world) {
+  const TrainLayout layout = {world.size(), world.size(), 1, false, {}};
+  EQ_ASSIGN_OR_RETURN(const TrainTrace first,
+                      TraceTraining(world, layout, DType::kF32, LoadSource::kAuto));
+  EQ_ASSIGN_OR_RETURN(const TrainTrace second,
+                      TraceTraining(world, layout, DType::kF32, LoadSource::kAuto));
+  EXPECT_EQ(first.losses, second.losses);
+  EXPECT_EQ(first.gradient_norms, second.gradient_norms);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+void RegisterRankTests(comm::Communicator& world) {
+  for (const testing_support::ExchangeCase& property : testing_support::ExchangeCases()) {
+    AddRankTest(world, "MpiExchange", property.name, property.body);
+  }
+  for (const std::string& golden : testing_support::Goldens()) {
+    AddRankTest(world, "MpiGolden", golden, [golden](comm::Communicator& ranks) {
+      return testing_support::TrainAgainstGolden(ranks, golden, /*recompute=*/false);
+    });
+  }
+  AddRankTest(world, "MpiLayout", "LossesAreThoseOfThreadsInFloat", [](comm::Communicator& ranks) {
+    return LossesAreThoseOfThreads(ranks, DType::kF32, 1e-5);
+  });
+  AddRankTest(world, "MpiLayout", "LossesAreThoseOfThreadsInDouble", [](comm::Communicator& ranks) {
+    return LossesAreThoseOfThreads(ranks, DType::kF64, 1e-12);
+  });
+  AddRankTest(world, "MpiLayout", "SameLayoutGivesTheSameBits", SameLayoutGivesTheSameBits);
+}
+
+}  // namespace equipoise::multiprocess
