@@ -24,18 +24,24 @@ std::vector<Product> ExpertProducts(int64_t rows, int64_t hidden, int64_t width)
   };
 }
 
-absl::StatusOr<Tensor> MakeFilled(RankMemory& memory, int64_t elements, double value) {
-  EQ_ASSIGN_OR_RETURN(Tensor tensor, Tensor::Create(memory.device(), DType::kF32, {elements}));
+absl::StatusOr<Tensor> MakeFilled(RankMemory& memory, const Shape& shape, double value) {
+  EQ_ASSIGN_OR_RETURN(Tensor tensor, Tensor::Create(memory.device(), DType::kF32, shape));
   Fill(memory.context(), value, tensor.view());
   return tensor;
 }
 
 }  // namespace
 
-absl::StatusOr<Ceilings> Ceilings::Create(RankMemory& memory, Stopwatch& stopwatch, int64_t rows,
-                                          int64_t hidden, int64_t width, int64_t copied_rows) {
-  Ceilings ceilings(memory, stopwatch);
-  ceilings.products_ = ExpertProducts(rows, hidden, width);
+Ceilings::Ceilings(comm::Communicator& world, RankMemory& memory, Stopwatch& stopwatch)
+    : ranks_(world.size()),
+      memory_(&memory),
+      stopwatch_(&stopwatch),
+      exchange_(comm::MakeFlatRowExchange(world)) {}
+
+absl::StatusOr<Ceilings> Ceilings::Create(comm::Communicator& world, RankMemory& memory,
+                                          Stopwatch& stopwatch, const Options& options) {
+  Ceilings ceilings(world, memory, stopwatch);
+  ceilings.products_ = ExpertProducts(options.expert_rows, options.hidden, options.width);
   ceilings.product_rates_.resize(ceilings.products_.size());
   int64_t a = 0, b = 0, c = 0;
   for (const Product& product : ceilings.products_) {
@@ -44,11 +50,15 @@ absl::StatusOr<Ceilings> Ceilings::Create(RankMemory& memory, Stopwatch& stopwat
     c = std::max(c, product.m * product.n);
   }
   // Small values: the weight gradients add up over all rounds.
-  EQ_ASSIGN_OR_RETURN(ceilings.a_, MakeFilled(memory, a, 1e-3));
-  EQ_ASSIGN_OR_RETURN(ceilings.b_, MakeFilled(memory, b, 1e-3));
-  EQ_ASSIGN_OR_RETURN(ceilings.c_, MakeFilled(memory, c, 0.0));
-  EQ_ASSIGN_OR_RETURN(ceilings.source_, MakeFilled(memory, copied_rows * hidden, 1.0));
-  EQ_ASSIGN_OR_RETURN(ceilings.target_, MakeFilled(memory, copied_rows * hidden, 0.0));
+  EQ_ASSIGN_OR_RETURN(ceilings.a_, MakeFilled(memory, {a}, 1e-3));
+  EQ_ASSIGN_OR_RETURN(ceilings.b_, MakeFilled(memory, {b}, 1e-3));
+  EQ_ASSIGN_OR_RETURN(ceilings.c_, MakeFilled(memory, {c}, 0.0));
+  const int64_t rows_per_rank = options.moved_rows / world.size();
+  const Shape moved = {rows_per_rank * world.size(), options.hidden};
+  EQ_ASSIGN_OR_RETURN(ceilings.source_, MakeFilled(memory, moved, 1.0));
+  EQ_ASSIGN_OR_RETURN(ceilings.target_, MakeFilled(memory, moved, 0.0));
+  ceilings.counts_.send.assign(static_cast<size_t>(world.size()), rows_per_rank);
+  ceilings.counts_.receive = ceilings.counts_.send;
   return ceilings;
 }
 
@@ -79,6 +89,15 @@ absl::StatusOr<double> Ceilings::MeasureCopy() {
   return 2.0 * static_cast<double>(source_.view().num_bytes()) / seconds;
 }
 
+absl::StatusOr<double> Ceilings::MeasureExchange() {
+  EQ_ASSIGN_OR_RETURN(const double seconds, stopwatch_->Time([&]() -> absl::Status {
+    EQ_ASSIGN_OR_RETURN(comm::Work work, exchange_->Start(memory_->context(), counts_,
+                                                          source_.view(), target_.view()));
+    return work.Wait(comm::WaitOptions());
+  }));
+  return static_cast<double>(source_.view().num_bytes()) / seconds;
+}
+
 absl::Status Ceilings::MeasureRound() {
   double fastest = 0.0;
   for (size_t i = 0; i < products_.size(); ++i) {
@@ -89,6 +108,10 @@ absl::Status Ceilings::MeasureRound() {
   gemm_rates_.push_back(fastest);
   EQ_ASSIGN_OR_RETURN(const double rate, MeasureCopy());
   copy_rates_.push_back(rate);
+  if (ranks_ > 1) {
+    EQ_ASSIGN_OR_RETURN(const double exchange_rate, MeasureExchange());
+    exchange_rates_.push_back(exchange_rate);
+  }
   return absl::OkStatus();
 }
 

@@ -2,10 +2,14 @@
 #define EQUIPOISE_TESTS_BENCH_CEILINGS_H_
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "comm/communicator.h"
+#include "comm/exchange/row_exchange.h"
 #include "core/ops/transpose.h"
 #include "core/tensor/tensor.h"
 #include "tests/bench/world.h"
@@ -30,10 +34,17 @@ struct Product {
 // they are measured in the same round as the layer, with all ranks busy. One per rank; collective.
 class Ceilings {
  public:
-  // The six products of a SwiGLU expert [H, F] with `rows` rows, forward and backward, and copies
-  // of `copied_rows` rows of H floats.
-  static absl::StatusOr<Ceilings> Create(RankMemory& memory, Stopwatch& stopwatch, int64_t rows,
-                                         int64_t hidden, int64_t width, int64_t copied_rows);
+  struct Options {
+    int64_t hidden = 0;  // H
+    int64_t width = 0;   // F
+    // The six products of a SwiGLU expert with this many rows, forward and backward.
+    int64_t expert_rows = 0;
+    // Copies, and all-to-alls from each rank, of this many rows of H floats.
+    int64_t moved_rows = 0;
+  };
+  // All three outlive it.
+  static absl::StatusOr<Ceilings> Create(comm::Communicator& world, RankMemory& memory,
+                                         Stopwatch& stopwatch, const Options& options);
 
   // Measures everything once more.
   absl::Status MeasureRound();
@@ -44,20 +55,27 @@ class Ceilings {
   const std::vector<double>& gemm_rates() const { return gemm_rates_; }
   // Bytes read plus bytes written per second and rank, by round.
   const std::vector<double>& copy_rates() const { return copy_rates_; }
+  // Bytes that leave a rank per second, those to itself included, by round. Empty for one rank.
+  const std::vector<double>& exchange_rates() const { return exchange_rates_; }
 
  private:
-  Ceilings(RankMemory& memory, Stopwatch& stopwatch) : memory_(&memory), stopwatch_(&stopwatch) {}
+  Ceilings(comm::Communicator& world, RankMemory& memory, Stopwatch& stopwatch);
   absl::StatusOr<double> MeasureProduct(const Product& product);
   absl::StatusOr<double> MeasureCopy();
+  absl::StatusOr<double> MeasureExchange();
 
+  int ranks_;
   RankMemory* memory_;
   Stopwatch* stopwatch_;
   std::vector<Product> products_;
   Tensor a_, b_, c_;        // F32 flat, large enough for every product
-  Tensor source_, target_;  // F32 [copied rows, H]
+  Tensor source_, target_;  // F32 [moved rows, H]
+  comm::RowCounts counts_;  // the same number to and from every rank
+  std::unique_ptr<comm::RowExchange> exchange_;
   std::vector<std::vector<double>> product_rates_;
   std::vector<double> gemm_rates_;
   std::vector<double> copy_rates_;
+  std::vector<double> exchange_rates_;
 };
 
 }  // namespace equipoise::bench

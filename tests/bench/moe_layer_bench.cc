@@ -159,10 +159,12 @@ absl::Status RunRank(comm::Communicator& world) {
   EQ_ASSIGN_OR_RETURN(const auto memory, RankMemory::Create());
   EQ_ASSIGN_OR_RETURN(Stopwatch stopwatch, Stopwatch::Create(world, *memory));
   EQ_ASSIGN_OR_RETURN(const auto layer, LayerUnderTest::Create(world, *memory, shape));
-  const int64_t rows_per_expert = shape.copies() * world.size() / shape.experts;
-  EQ_ASSIGN_OR_RETURN(Ceilings ceilings,
-                      Ceilings::Create(*memory, stopwatch, rows_per_expert, shape.hidden,
-                                       shape.width, shape.copies()));
+  Ceilings::Options options;
+  options.hidden = shape.hidden;
+  options.width = shape.width;
+  options.expert_rows = shape.copies() * world.size() / shape.experts;
+  options.moved_rows = shape.copies();
+  EQ_ASSIGN_OR_RETURN(Ceilings ceilings, Ceilings::Create(world, *memory, stopwatch, options));
   Measurement measurement;
   measurement.name = absl::StrCat("MoE layer, forward and backward: ", shape.ToString(), ", ",
                                   world.size(), " ranks");

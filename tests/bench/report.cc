@@ -26,6 +26,11 @@ void PrintPhases(const PhaseSeconds& phases) {
   }
 }
 
+void PrintRate(const char* name, const std::vector<double>& rates, const char* unit) {
+  std::printf("  %-24s %23s %6.1f (%5.1f) GB/s %s\n", name, "", Best(rates) / 1e9,
+              Median(rates) / 1e9, unit);
+}
+
 void PrintCeilings(const Ceilings& ceilings) {
   std::printf("ceilings of a rank, all ranks busy, best (median):\n");
   for (size_t i = 0; i < ceilings.products().size(); ++i) {
@@ -35,8 +40,10 @@ void PrintCeilings(const Ceilings& ceilings) {
                 static_cast<long>(product.k), Best(ceilings.product_rates(i)) / 1e9,
                 Median(ceilings.product_rates(i)) / 1e9);
   }
-  std::printf("  %-24s %25s %6.1f (%5.1f) GB/s read + written\n", "copy", "",
-              Best(ceilings.copy_rates()) / 1e9, Median(ceilings.copy_rates()) / 1e9);
+  PrintRate("copy", ceilings.copy_rates(), "read and written");
+  if (!ceilings.exchange_rates().empty()) {
+    PrintRate("all-to-all", ceilings.exchange_rates(), "sent, what stays on the rank included");
+  }
 }
 
 }  // namespace

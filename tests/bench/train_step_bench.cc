@@ -90,12 +90,15 @@ std::string Describe(const parallel::TrainOptions& options, int ranks) {
                       " sequences a rank, ", ranks, " ranks");
 }
 
-absl::StatusOr<Ceilings> CeilingsOf(const parallel::TrainOptions& options, RankMemory& memory,
-                                    Stopwatch& stopwatch, int ranks) {
+Ceilings::Options CeilingsOf(const parallel::TrainOptions& options, int ranks) {
   const parallel::MoeOptions& moe = options.model.moe;
   const int64_t copies = options.batch.sequences * options.batch.sequence_length * moe.router.top_k;
-  return Ceilings::Create(memory, stopwatch, copies / moe.router.num_experts, options.model.hidden,
-                          moe.expert_width, copies / ranks);
+  Ceilings::Options ceilings;
+  ceilings.hidden = options.model.hidden;
+  ceilings.width = moe.expert_width;
+  ceilings.expert_rows = copies / moe.router.num_experts;
+  ceilings.moved_rows = copies / ranks;
+  return ceilings;
 }
 
 absl::Status RunRank(comm::Communicator& world) {
@@ -106,7 +109,8 @@ absl::Status RunRank(comm::Communicator& world) {
   EQ_ASSIGN_OR_RETURN(Stopwatch stopwatch, Stopwatch::Create(world, *memory));
   EQ_ASSIGN_OR_RETURN(const auto step, parallel::TrainStep::Create(memory->device(), world, options,
                                                                    /*num_domains=*/1));
-  EQ_ASSIGN_OR_RETURN(Ceilings ceilings, CeilingsOf(options, *memory, stopwatch, ranks));
+  EQ_ASSIGN_OR_RETURN(Ceilings ceilings,
+                      Ceilings::Create(world, *memory, stopwatch, CeilingsOf(options, ranks)));
   Measurement measurement;
   measurement.name = Describe(options, ranks);
   measurement.tokens = options.batch.sequences * options.batch.sequence_length;
