@@ -76,6 +76,8 @@ TEST(StepReport, PutsTheSamplingFloorBeside) {
     EXPECT_EQ(layer.floor_gini, floor.gini);
     EXPECT_EQ(layer.floor_cv, floor.cv);
     EXPECT_EQ(layer.floor_max_over_mean, floor.max_over_mean);
+    EXPECT_EQ(layer.floor_entropy, floor.entropy);
+    EXPECT_EQ(layer.floor_dead, floor.dead);
     EXPECT_GT(layer.floor_gini, 0.0);
   }
 }

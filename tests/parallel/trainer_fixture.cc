@@ -42,6 +42,7 @@ void TrainEvents::OnStart(int64_t step, const std::string& checkpoint) {
 
 void TrainEvents::OnStep(const StepRecord& record) {
   steps.push_back(record);
+  if (record.validation.has_value()) validated.push_back(record.step);
   if (after_step) after_step(record.step);
 }
 

@@ -28,7 +28,7 @@ struct TrainEvents final : parallel::TrainObserver {
   std::function<void(int64_t step)> after_step;
   std::vector<std::pair<int64_t, std::string>> starts;
   std::vector<StepRecord> steps;
-  std::vector<int64_t> validated;  // steps
+  std::vector<int64_t> validated;  // steps, before the first one and with their records
   std::vector<int64_t> saved;      // steps
   std::vector<std::string> warnings;
 };

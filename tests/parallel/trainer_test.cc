@@ -245,7 +245,40 @@ TEST_F(TrainerTest, ATokenOutsideTheVocabularyEndsAllRanks) {
   EXPECT_EQ(outcome.status.code(), absl::StatusCode::kOutOfRange) << outcome.status;
   EXPECT_NE(outcome.status.message().find("300"), std::string::npos) << outcome.status;
   EXPECT_NE(outcome.status.message().find("bad.bin"), std::string::npos) << outcome.status;
-  for (const absl::Status& status : outcome.statuses) EXPECT_FALSE(status.ok());
+  for (const absl::Status& status : outcome.statuses) {
+    EXPECT_EQ(status, outcome.statuses[0]) << "ranks disagree";
+  }
+}
+
+TEST_F(TrainerTest, WarnsOfNewerCheckpoints) {
+  setting_->options.checkpoint.every_steps = 3;
+  ASSERT_TRUE(RunTraining(*setting_, 2).status.ok());
+  setting_->options.checkpoint.resume = "run/checkpoints/step-00000003";
+  const TrainOutcome outcome = RunTraining(*setting_, 2);
+  ASSERT_TRUE(outcome.status.ok()) << outcome.status;
+  ASSERT_EQ(outcome.events.warnings.size(), 1u);
+  EXPECT_NE(outcome.events.warnings[0].find("step-00000005 is newer"), std::string::npos)
+      << outcome.events.warnings[0];
+}
+
+TEST_F(TrainerTest, NamesADamagedCheckpoint) {
+  ASSERT_TRUE(RunTraining(*setting_, 2).status.ok());
+  const std::string path = "run/checkpoints/step-00000005/model-00002-of-00002.safetensors";
+  std::string bytes;
+  {
+    const auto view = setting_->files.Map(path);
+    ASSERT_TRUE(view.ok()) << view.status();
+    bytes = std::string((*view)->text());
+  }
+  bytes.back() = static_cast<char>(bytes.back() ^ 1);
+  const auto file = setting_->files.Create(path);
+  ASSERT_TRUE(file.ok() && (*file)->Append(std::string_view(bytes)).ok() && (*file)->Close().ok());
+  const TrainOutcome outcome = RunTraining(*setting_, 2);
+  for (const absl::Status& status : outcome.statuses) {
+    EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition) << status;
+    EXPECT_NE(status.message().find("model-00002-of-00002"), std::string::npos) << status;
+    EXPECT_NE(status.message().find("step-00000005 is damaged"), std::string::npos) << status;
+  }
 }
 
 TEST_F(TrainerTest, RefusesACheckpointOfAnotherModel) {

@@ -38,6 +38,7 @@ ModelOptions Mixtral() {
   model.rope_theta = 1e6;
   model.norm_epsilon = 1e-5;
   model.num_dense_layers = 0;
+  model.tensor_names = TensorNames::kMixtral;
   model.moe.expert_width = 14336;
   model.moe.shared_expert_width = 0;
   model.moe.router.num_experts = 8;
@@ -54,6 +55,7 @@ ModelOptions Qwen3() {
   model.num_kv_heads = 4;
   model.qk_norm = true;
   model.norm_epsilon = 1e-6;
+  model.tensor_names = TensorNames::kQwen3Moe;
   model.moe.expert_width = 768;
   model.moe.router.num_experts = 128;
   model.moe.router.top_k = 8;
@@ -162,28 +164,44 @@ TEST(Transformer, HasThePublishedNumbersOfParameters) {
   EXPECT_EQ(CountElements(Qwen3()), 30'532'122'624);
 }
 
-TEST(Transformer, NamesItsParametersAsHuggingFaceDoes) {
-  ModelOptions options = Shrunk(Qwen3());
+// Names of a model of one layer and two experts.
+std::vector<std::string> NamesOf(ModelOptions options) {
   options.num_layers = 1;
   options.moe.router.num_experts = 2;
   options.moe.router.top_k = 1;
   std::vector<std::string> names;
   CountElements(options, &names);
   std::sort(names.begin(), names.end());
-  const std::string layer = "model.layers.0.";
-  std::vector<std::string> expected = {"lm_head.weight", "model.embed_tokens.weight",
-                                       "model.norm.weight"};
+  return names;
+}
+
+// Those and the names that both families have.
+std::vector<std::string> WithCommonNames(std::vector<std::string> of_layer) {
   for (const char* name :
        {"input_layernorm.weight", "post_attention_layernorm.weight", "self_attn.q_proj.weight",
-        "self_attn.k_proj.weight", "self_attn.v_proj.weight", "self_attn.o_proj.weight",
-        "self_attn.q_norm.weight", "self_attn.k_norm.weight", "mlp.gate.weight",
-        "mlp.experts.0.gate_proj.weight", "mlp.experts.0.up_proj.weight",
-        "mlp.experts.0.down_proj.weight", "mlp.experts.1.gate_proj.weight",
-        "mlp.experts.1.up_proj.weight", "mlp.experts.1.down_proj.weight"}) {
-    expected.push_back(layer + name);
+        "self_attn.k_proj.weight", "self_attn.v_proj.weight", "self_attn.o_proj.weight"}) {
+    of_layer.push_back(name);
   }
-  std::sort(expected.begin(), expected.end());
-  EXPECT_EQ(names, expected);
+  std::vector<std::string> names = {"lm_head.weight", "model.embed_tokens.weight",
+                                    "model.norm.weight"};
+  for (const std::string& name : of_layer) names.push_back("model.layers.0." + name);
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+TEST(Transformer, NamesItsParametersAsHuggingFaceDoes) {
+  EXPECT_EQ(
+      NamesOf(Shrunk(Qwen3())),
+      WithCommonNames({"self_attn.q_norm.weight", "self_attn.k_norm.weight", "mlp.gate.weight",
+                       "mlp.experts.0.gate_proj.weight", "mlp.experts.0.up_proj.weight",
+                       "mlp.experts.0.down_proj.weight", "mlp.experts.1.gate_proj.weight",
+                       "mlp.experts.1.up_proj.weight", "mlp.experts.1.down_proj.weight"}));
+  EXPECT_EQ(NamesOf(Shrunk(Mixtral())),
+            WithCommonNames(
+                {"block_sparse_moe.gate.weight", "block_sparse_moe.experts.0.w1.weight",
+                 "block_sparse_moe.experts.0.w2.weight", "block_sparse_moe.experts.0.w3.weight",
+                 "block_sparse_moe.experts.1.w1.weight", "block_sparse_moe.experts.1.w2.weight",
+                 "block_sparse_moe.experts.1.w3.weight"}));
 }
 
 TEST(Transformer, TiedEmbeddingsHaveNoHead) {
