@@ -1,5 +1,6 @@
 // Misbehaves in the way its argument says, for failure_test.sh to look at from outside.
 
+#include <signal.h>
 #include <unistd.h>
 
 #include <memory>
@@ -28,6 +29,18 @@ absl::Status SomeRanksAreLate(Communicator& world) {
       {.name = "step 7", .warn_after = absl::Milliseconds(50), .stop_after = absl::Seconds(1)});
 }
 
+// Rank 2 is stopped when it has entered a collective but before its data has left.
+absl::Status OneRankIsStopped(Communicator& world) {
+  TestContext memory;
+  EQ_RETURN_IF_ERROR(comm::Barrier(world, memory.context()));
+  EQ_ASSIGN_OR_RETURN(
+      comm::Work work,
+      comm::StartAllReduce(world, memory.context(), memory.Zeros(DType::kF32, {int64_t{1} << 23})));
+  if (world.rank() == 2) raise(SIGSTOP);
+  return work.Wait(
+      {.name = "step 9", .warn_after = absl::Milliseconds(50), .stop_after = absl::Seconds(3)});
+}
+
 // One rank gives up while the others wait for it.
 absl::Status OneRankAborts(Communicator& world) {
   TestContext memory;
@@ -48,6 +61,7 @@ absl::Status OneRankFailsItsTest(Communicator& world) {
 
 void RegisterRankTests(Communicator& world) {
   AddRankTest(world, "Failure", "late", SomeRanksAreLate);
+  AddRankTest(world, "Failure", "stopped", OneRankIsStopped);
   AddRankTest(world, "Failure", "abort", OneRankAborts);
   AddRankTest(world, "Failure", "fail", OneRankFailsItsTest);
 }

@@ -36,6 +36,7 @@ expect() {
 # The split's barrier is on "world", so the group's own numbers start at 0.
 expect late "step 7: AllReduce #1 on 'expert', rank 0 of 4, has waited" \
   "; ranks that have not entered it: 1, 3"
+expect stopped "step 9: AllReduce #1 on 'world'" "; without a sign of life: rank 2 for "
 expect abort "rank 1 of 'world' ended the job: DATA_LOSS: checkpoint is torn"
 expect fail "the culprit" "rank 1 of 'world' ended the job"
 

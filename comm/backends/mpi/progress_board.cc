@@ -2,20 +2,34 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 
 #include "comm/backends/mpi/status.h"
 #include "core/base/status_macros.h"
 
 namespace equipoise::comm {
+namespace {
+
+constexpr int kBeatSlot = ProgressBoard::kSlots;  // behind the counts
+constexpr int kWords = ProgressBoard::kSlots + 1;
+
+// Of the clock that all processes of a node share.
+uint64_t NanosecondsNow() {
+  const auto now = std::chrono::steady_clock::now().time_since_epoch();
+  return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(now).count());
+}
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<ProgressBoard>> ProgressBoard::Create(MPI_Comm world) {
   std::unique_ptr<ProgressBoard> board(new ProgressBoard);
   EQ_RETURN_IF_MPI_ERROR(
       MPI_Comm_split_type(world, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &board->node_));
-  EQ_RETURN_IF_MPI_ERROR(MPI_Win_allocate_shared(kSlots * sizeof(uint64_t), sizeof(uint64_t),
+  EQ_RETURN_IF_MPI_ERROR(MPI_Win_allocate_shared(kWords * sizeof(uint64_t), sizeof(uint64_t),
                                                  MPI_INFO_NULL, board->node_, &board->mine_,
                                                  &board->window_));
   std::fill_n(board->mine_, kSlots, uint64_t{0});
+  board->Beat();
   EQ_RETURN_IF_ERROR(board->MapNode(world));
   // Nobody reads before everyone has cleared its part.
   EQ_RETURN_IF_MPI_ERROR(MPI_Barrier(board->node_));
@@ -51,6 +65,18 @@ ProgressBoard::~ProgressBoard() {
 void ProgressBoard::Publish(int slot, uint64_t count) {
   if (slot >= kSlots) return;
   std::atomic_ref<uint64_t>(mine_[slot]).store(count, std::memory_order_relaxed);
+}
+
+void ProgressBoard::Beat() {
+  std::atomic_ref<uint64_t>(mine_[kBeatSlot]).store(NanosecondsNow(), std::memory_order_relaxed);
+}
+
+std::optional<absl::Duration> ProgressBoard::SilentFor(int world_rank) const {
+  uint64_t* words = slots_of_rank_[static_cast<size_t>(world_rank)];
+  if (words == nullptr) return std::nullopt;
+  const uint64_t beat = std::atomic_ref<uint64_t>(words[kBeatSlot]).load(std::memory_order_relaxed);
+  const uint64_t now = NanosecondsNow();
+  return absl::Nanoseconds(now > beat ? now - beat : 0);
 }
 
 std::optional<uint64_t> ProgressBoard::Read(int world_rank, int slot) const {

@@ -9,12 +9,14 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 
 namespace equipoise::comm {
 
 // Memory that the ranks of one node share, in which each says how many collectives it has entered
 // on each of its communicators. MPI itself cannot tell a waiting rank who is missing; this can,
-// without a message and without the missing rank's help. One per process; used by its MPI thread.
+// without a message and without the missing rank's help. Beside the counts each leaves the time of
+// its last sign of life. One per process; used by its MPI thread.
 class ProgressBoard {
  public:
   // Communicators per rank that can be followed; of later ones nothing is known.
@@ -31,6 +33,12 @@ class ProgressBoard {
   void Publish(int slot, uint64_t count);
   // What `world_rank` has published, or nothing when it is on another node.
   std::optional<uint64_t> Read(int world_rank, int slot) const;
+
+  // This rank lives: it is inside the transport just now. Called by every poll of a wait.
+  void Beat();
+  // How long `world_rank` has not been inside the transport, because it computes, is stopped or
+  // gone; nothing when it is on another node.
+  std::optional<absl::Duration> SilentFor(int world_rank) const;
 
  private:
   ProgressBoard() = default;

@@ -7,12 +7,16 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "comm/backends/mpi/status.h"
 
 namespace equipoise::comm {
 namespace {
 
 using std::chrono::microseconds;
+
+// A rank that computes is silent too: shorter silences say nothing.
+constexpr absl::Duration kNoticeableSilence = absl::Seconds(1);
 
 // How a waiting rank spends its time. Ranks may outnumber cores, and then a rank that spins keeps
 // the core from the one it waits for: after a moment it yields, and after a while it sleeps.
@@ -78,6 +82,7 @@ absl::Status MpiWork::Wait(const WaitOptions& options) {
   WaitClock clock(options, label_);
   Backoff backoff;
   while (!Test()) {
+    runtime_->board().Beat();
     const absl::Status status = clock.Check([this] { return DescribeMissing(); });
     if (!status.ok()) {
       runtime_->MarkBroken();
@@ -108,7 +113,20 @@ std::string MpiWork::DescribeMissing() const {
       missing.push_back(peer);
     }
   }
-  return DescribeMissingRanks(missing, unknown);
+  return absl::StrCat(DescribeMissingRanks(missing, unknown), DescribeSilentRanks());
+}
+
+// A rank that stopped after it had entered the operation is not missing, but it is silent.
+std::string MpiWork::DescribeSilentRanks() const {
+  std::string text;
+  for (int peer = 0; peer < label_.size; ++peer) {
+    const int world_rank = group_.world_ranks[static_cast<size_t>(peer)];
+    const std::optional<absl::Duration> silent = runtime_->board().SilentFor(world_rank);
+    if (peer == label_.rank || !silent.has_value() || *silent < kNoticeableSilence) continue;
+    absl::StrAppend(&text, text.empty() ? "; without a sign of life: " : ", ", "rank ", peer,
+                    " for ", absl::FormatDuration(absl::Trunc(*silent, absl::Milliseconds(100))));
+  }
+  return text;
 }
 
 }  // namespace equipoise::comm

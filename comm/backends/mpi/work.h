@@ -53,6 +53,7 @@ class MpiWork final : public Work::State {
  private:
   void Complete();
   std::string DescribeMissing() const;
+  std::string DescribeSilentRanks() const;
 
   const std::shared_ptr<MpiRuntime> runtime_;
   const MpiGroup& group_;
