@@ -11,7 +11,6 @@
 #include "absl/strings/str_cat.h"
 #include "comm/collectives.h"
 #include "comm/exchange/row_exchange.h"
-#include "comm/host_mirror.h"
 #include "core/base/rng.h"
 #include "core/base/status_macros.h"
 #include "core/ops/permute.h"
