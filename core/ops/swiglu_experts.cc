@@ -1,6 +1,7 @@
 #include "core/ops/swiglu_experts.h"
 
 #include "core/base/check.h"
+#include "core/ops/expert_runs.h"
 #include "core/ops/gemm.h"
 #include "core/ops/swiglu.h"
 
@@ -18,27 +19,6 @@ void CheckShapes(ConstTensorView x, ConstTensorView gate_up,
   EQ_CHECK_EQ(y.shape(), x.shape());
 }
 
-// Calls body(e, begin, end) for every expert that has rows.
-template <typename Body>
-void ForEachRun(ConstTensorView offsets, int64_t num_experts, int64_t num_rows, const Body& body) {
-  const auto bounds = offsets.cpu<int64_t>();
-  EQ_CHECK_EQ(offsets.shape(), Shape{num_experts + 1});
-  EQ_CHECK_EQ(bounds.front(), 0);
-  EQ_CHECK_EQ(bounds.back(), num_rows);
-  for (int64_t e = 0; e < num_experts; ++e) {
-    const int64_t begin = bounds[static_cast<size_t>(e)];
-    const int64_t end = bounds[static_cast<size_t>(e) + 1];
-    EQ_CHECK_LE(begin, end) << "offsets of expert " << e;
-    if (begin < end) body(e, begin, end);
-  }
-}
-
-// One expert's matrix of [E_r, out, in].
-template <class View>
-View MatrixOf(const View& weights, int64_t e) {
-  return weights.Rows(e, e + 1).Reshaped({weights.dim(1), weights.dim(2)});
-}
-
 }  // namespace
 
 void SwiGluExpertsForward(const Context& context, const SwiGluExpertsRows<TensorView>& rows,
@@ -50,9 +30,9 @@ void SwiGluExpertsForward(const Context& context, const SwiGluExpertsRows<Tensor
         const WorkspaceFrame frame(*context.scratch);
         const TensorView gate_up = rows.gate_up.Rows(begin, end);
         const TensorView act = context.scratch->Allocate(y.dtype(), {end - begin, width});
-        LinearForward(context, rows.x.Rows(begin, end), MatrixOf(weights.gate_up, e), gate_up);
+        LinearForward(context, rows.x.Rows(begin, end), ExpertMatrix(weights.gate_up, e), gate_up);
         SwiGluForward(context, gate_up, act);
-        LinearForward(context, act, MatrixOf(weights.down, e), y.Rows(begin, end));
+        LinearForward(context, act, ExpertMatrix(weights.down, e), y.Rows(begin, end));
       });
 }
 
@@ -62,22 +42,22 @@ void SwiGluExpertsBackward(const Context& context, const SwiGluExpertsRows<Const
   CheckShapes(rows.x, rows.gate_up, weights, dy);
   CheckShapes(rows.x, rows.gate_up, gradients, dx);
   const int64_t width = weights.down.dim(2);
-  ForEachRun(rows.offsets, weights.down.dim(0), dy.dim(0),
-             [&](int64_t e, int64_t begin, int64_t end) {
-               const WorkspaceFrame frame(*context.scratch);
-               const ConstTensorView gate_up = rows.gate_up.Rows(begin, end);
-               const TensorView act = context.scratch->Allocate(dy.dtype(), {end - begin, width});
-               const TensorView dact = context.scratch->Allocate(dy.dtype(), act.shape());
-               const TensorView d_gate_up = context.scratch->Allocate(dy.dtype(), gate_up.shape());
-               // The forward pass kept no activation: this pass costs less than the memory would.
-               SwiGluForward(context, gate_up, act);
-               LinearBackward(context, act, MatrixOf(weights.down, e), dy.Rows(begin, end), dact,
-                              /*accumulate_dx=*/false, MatrixOf(gradients.down, e));
-               SwiGluBackward(context, gate_up, dact, d_gate_up);
-               LinearBackward(context, rows.x.Rows(begin, end), MatrixOf(weights.gate_up, e),
-                              d_gate_up, dx.Rows(begin, end), /*accumulate_dx=*/false,
-                              MatrixOf(gradients.gate_up, e));
-             });
+  ForEachRun(
+      rows.offsets, weights.down.dim(0), dy.dim(0), [&](int64_t e, int64_t begin, int64_t end) {
+        const WorkspaceFrame frame(*context.scratch);
+        const ConstTensorView gate_up = rows.gate_up.Rows(begin, end);
+        const TensorView act = context.scratch->Allocate(dy.dtype(), {end - begin, width});
+        const TensorView dact = context.scratch->Allocate(dy.dtype(), act.shape());
+        const TensorView d_gate_up = context.scratch->Allocate(dy.dtype(), gate_up.shape());
+        // The forward pass kept no activation: this pass costs less than the memory would.
+        SwiGluForward(context, gate_up, act);
+        LinearBackward(context, act, ExpertMatrix(weights.down, e), dy.Rows(begin, end), dact,
+                       /*accumulate_dx=*/false, ExpertMatrix(gradients.down, e));
+        SwiGluBackward(context, gate_up, dact, d_gate_up);
+        LinearBackward(context, rows.x.Rows(begin, end), ExpertMatrix(weights.gate_up, e),
+                       d_gate_up, dx.Rows(begin, end), /*accumulate_dx=*/false,
+                       ExpertMatrix(gradients.gate_up, e));
+      });
 }
 
 }  // namespace equipoise
