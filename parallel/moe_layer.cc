@@ -62,7 +62,7 @@ absl::StatusOr<MoeLayer::Saved> MoeLayer::Forward(const StepContext& context,
                                                   TensorView h_out) {
   Saved saved;
   EQ_RETURN_IF_ERROR(Route(context, batch, h, saved));
-  EQ_RETURN_IF_ERROR(RunExperts(context, saved));
+  EQ_RETURN_IF_ERROR(RunExperts(context, batch, saved));
   const ScopedPhase phase(context.timers, Phase::kCombine);
   Copy(context.device, h, h_out);
   WeightedCombine(context.device, saved.returned, saved.dispatch.slots, saved.routed.gates,
@@ -80,15 +80,15 @@ absl::Status MoeLayer::Route(const StepContext& context, const MicroBatch& batch
   const Context& device = context.device;
   Workspace& space = *device.activations;
   const int64_t tokens = h.dim(0);
-  const int64_t top_k = options_.moe.router.top_k;
+  const int64_t copies = router_->max_copies_per_token();
 
   saved.input = h;
   saved.norm = space.Allocate(h.dtype(), h.shape());
   saved.inverse_rms = space.Allocate(h.dtype(), {tokens});
   RmsNormForward(device, h, norm_->value(), options_.norm_epsilon, saved.norm, saved.inverse_rms);
 
-  saved.routed.expert_ids = space.Allocate(DType::kI32, {tokens, top_k});
-  saved.routed.gates = space.Allocate(h.dtype(), {tokens, top_k});
+  saved.routed.expert_ids = space.Allocate(DType::kI32, {tokens, copies});
+  saved.routed.gates = space.Allocate(h.dtype(), {tokens, copies});
   saved.routed.saved = space.Allocate(h.dtype(), {tokens, router_->saved_per_token()});
   saved.routed.partials = space.Allocate(DType::kF64, {router_->num_statistics()});
   router_->Forward(device, InputOf(batch, saved), saved.routed);
@@ -100,7 +100,8 @@ absl::Status MoeLayer::Route(const StepContext& context, const MicroBatch& batch
   return absl::OkStatus();
 }
 
-absl::Status MoeLayer::RunExperts(const StepContext& context, Saved& saved) {
+absl::Status MoeLayer::RunExperts(const StepContext& context, const MicroBatch& batch,
+                                  Saved& saved) {
   const Context& device = context.device;
   Workspace& space = *device.activations;
   const DType dtype = saved.norm.dtype();
@@ -111,6 +112,10 @@ absl::Status MoeLayer::RunExperts(const StepContext& context, Saved& saved) {
     EQ_ASSIGN_OR_RETURN(saved.exchange, exchange_.Plan(device, space, saved.dispatch));
     const TensorView copies = space.Allocate(dtype, {saved.dispatch.num_copies, hidden});
     GatherRows(device, saved.norm, saved.dispatch.source_rows, copies);
+    if (router_->adds_to_expert_input()) {
+      router_->AddToExpertInput(device, InputOf(batch, saved), saved.routed,
+                                saved.dispatch.source_rows, copies);
+    }
     EQ_ASSIGN_OR_RETURN(rows, exchange_.ToExperts(device, space, saved.exchange, copies));
   }
   const TensorView outputs = space.Allocate(dtype, rows.shape());
@@ -155,6 +160,11 @@ absl::Status MoeLayer::Backward(const StepContext& context, const MicroBatch& ba
   const TensorView dgates = device.scratch->Allocate(dh.dtype(), saved.routed.gates.shape());
   const TensorView dnorm = device.scratch->Allocate(dh.dtype(), dh.shape());
   EQ_RETURN_IF_ERROR(BackwardExperts(context, saved, dh, dgates, dnorm));
+  TensorView dexpert_input;
+  if (router_->adds_to_expert_input()) {
+    dexpert_input = device.scratch->Allocate(dh.dtype(), dh.shape());
+    Copy(device, dnorm, dexpert_input);
+  }
   if (shared_) {
     const ScopedPhase phase(context.timers, Phase::kExperts);
     shared_->Backward(device, saved.shared, dh, dnorm, /*accumulate_dx=*/true);
@@ -163,10 +173,15 @@ absl::Status MoeLayer::Backward(const StepContext& context, const MicroBatch& ba
   EQ_ASSIGN_OR_RETURN(routing::RouterBackwardInput backward,
                       statistics.ForBackward(device, index_));
   backward.dgates = dgates;
+  backward.dexpert_input = dexpert_input;
   router_->Backward(device, InputOf(batch, saved), saved.routed, backward, dnorm);
   RmsNormBackward(device, saved.input, norm_->value(), saved.inverse_rms, dnorm, dh,
                   /*accumulate_dx=*/true, norm_->gradient());
   return absl::OkStatus();
+}
+
+void MoeLayer::EndStep(const Context& context, std::span<const double> sums, int64_t tokens) {
+  router_->EndStep(context, sums, tokens);
 }
 
 }  // namespace equipoise::parallel

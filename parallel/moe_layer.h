@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "absl/status/status.h"
@@ -50,7 +51,11 @@ class MoeLayer {
   absl::Status Backward(const StepContext& context, const MicroBatch& batch, const Saved& saved,
                         RouterStatistics& statistics, TensorView dh);
 
+  // After the parameters' update, with the router's reduced sums of the step.
+  void EndStep(const Context& context, std::span<const double> sums, int64_t tokens);
+
   const routing::Router& router() const { return *router_; }
+  routing::Router& router() { return *router_; }
   int layer() const { return layer_; }
 
  private:
@@ -59,7 +64,7 @@ class MoeLayer {
 
   absl::Status Route(const StepContext& context, const MicroBatch& batch, ConstTensorView h,
                      Saved& saved);
-  absl::Status RunExperts(const StepContext& context, Saved& saved);
+  absl::Status RunExperts(const StepContext& context, const MicroBatch& batch, Saved& saved);
   // The gradient of `norm` that comes back through the experts; fills dgates.
   absl::Status BackwardExperts(const StepContext& context, const Saved& saved, ConstTensorView dh,
                                TensorView dgates, TensorView dnorm);

@@ -40,6 +40,28 @@ absl::StatusOr<std::vector<ExpectedTensor>> ExpectedTensors(
   return expected;
 }
 
+// One array of doubles for each MoE layer.
+nlohmann::json RouterStateToJson(Transformer& model) {
+  nlohmann::json layers = nlohmann::json::array();
+  for (const routing::Router* router : model.routers()) {
+    layers.push_back(DoublesToJson(router->state()));
+  }
+  return layers;
+}
+
+absl::Status RouterStateFromJson(const nlohmann::json& layers, Transformer& model) {
+  const size_t count = model.routers().size();
+  if (!layers.is_array() || layers.size() != count) {
+    return absl::DataLossError(
+        absl::StrCat("the manifest's router_state is not an array of ", count, " layers"));
+  }
+  for (size_t i = 0; i < count; ++i) {
+    EQ_ASSIGN_OR_RETURN(const std::vector<double> state, DoublesFromJson(layers[i]));
+    EQ_RETURN_IF_ERROR(model.moe_layer(static_cast<int>(i)).router().SetState(state));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 std::vector<ShardedCheckpoint::Piece> ShardedCheckpoint::Pieces() const {
@@ -152,6 +174,7 @@ absl::Status ShardedCheckpoint::Commit(const std::string& path, const TrainPosit
   manifest.state["samples_seen"] = position.samples_seen;
   manifest.state["router_statistics"] = DoublesToJson(statistics.ExportPrevious());
   manifest.state["router_statistics_tokens"] = statistics.previous_tokens();
+  manifest.state["router_state"] = RouterStateToJson(step_.model());
   EQ_ASSIGN_OR_RETURN(const std::vector<ExpectedTensor> tensors, ExpectedTensors(expected));
   EQ_RETURN_IF_ERROR(CheckComplete(manifest, options_.model, tensors, path));
   return directory_.Commit(path, manifest).status();
@@ -251,14 +274,16 @@ absl::StatusOr<TrainPosition> ShardedCheckpoint::ReadState(const Manifest& manif
   const auto samples = manifest.state.find("samples_seen");
   const auto sums = manifest.state.find("router_statistics");
   const auto tokens = manifest.state.find("router_statistics_tokens");
+  const auto routers = manifest.state.find("router_state");
   if (samples == manifest.state.end() || sums == manifest.state.end() ||
-      tokens == manifest.state.end() || !samples->is_number_integer() ||
-      !tokens->is_number_integer()) {
+      tokens == manifest.state.end() || routers == manifest.state.end() ||
+      !samples->is_number_integer() || !tokens->is_number_integer()) {
     return absl::DataLossError(absl::StrCat("checkpoint of step ", manifest.step,
                                             ": its manifest lacks the training state"));
   }
   EQ_ASSIGN_OR_RETURN(const std::vector<double> statistics, DoublesFromJson(*sums));
   EQ_RETURN_IF_ERROR(step_.statistics().ImportPrevious(statistics, tokens->get<int64_t>()));
+  EQ_RETURN_IF_ERROR(RouterStateFromJson(*routers, step_.model()));
   TrainPosition position;
   position.step = manifest.step;
   position.tokens_seen = manifest.tokens;

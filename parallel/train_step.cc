@@ -249,6 +249,9 @@ absl::StatusOr<StepResult> TrainStep::Run(const SampleSource& source, int64_t st
   const double scale = max_norm > 0.0 ? ClipFactor(result.gradient_norm, max_norm) : 1.0;
   EQ_RETURN_IF_ERROR(
       optimizer_->Update(context_, options_.optimizer.adamw, step, result.learning_rate, scale));
+  for (size_t i = 0; i < result.layers.size(); ++i) {
+    model_->moe_layer(static_cast<int>(i)).EndStep(context_, result.layers[i].sums, result.tokens);
+  }
   return result;
 }
 

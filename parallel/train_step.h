@@ -82,6 +82,7 @@ class TrainStep {
 
   // What the time since the start of the last Run was spent on, on this rank.
   PhaseTimers& timers() { return timers_; }
+  Transformer& model() { return *model_; }
   ParameterRegistry& parameters() { return parameters_; }
   GradientSync& sync() { return *sync_; }
   ShardedOptimizer& optimizer() { return *optimizer_; }

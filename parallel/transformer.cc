@@ -197,6 +197,10 @@ std::vector<const routing::Router*> Transformer::routers() const {
   return routers;
 }
 
+MoeLayer& Transformer::moe_layer(int index) {
+  return *layers_[static_cast<size_t>(options_.num_dense_layers + index)].moe;
+}
+
 std::vector<int> Transformer::moe_layers() const {
   std::vector<int> positions;
   for (const Layer& layer : layers_) {

@@ -48,6 +48,8 @@ class Transformer {
   // Routers of the MoE layers, first layer first, and those layers' positions in the model.
   std::vector<const routing::Router*> routers() const;
   std::vector<int> moe_layers() const;
+  // The MoE layer `index` (its position among the MoE layers).
+  MoeLayer& moe_layer(int index);
 
  private:
   struct Layer {

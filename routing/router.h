@@ -82,6 +82,9 @@ struct RouterOutput {
 
 struct RouterBackwardInput {
   ConstTensorView dgates;  // [T, K]
+  // [T, H]: sum over a token's copies of the gradient of the experts' input. Given to routers that
+  // change that input (adds_to_expert_input()), absent for others.
+  ConstTensorView dexpert_input;
   // F64 [num_statistics()]: the sums that terms of scope kGlobalBatch or kRunning take their load
   // from. Absent: those terms give no gradient (first step under accumulation).
   ConstTensorView statistics;
@@ -108,6 +111,8 @@ class Router {
   virtual ~Router() = default;
 
   virtual const std::string& kind() const = 0;
+  // Columns of expert_ids and gates: the most copies a token can have. K for most.
+  virtual int64_t max_copies_per_token() const = 0;
   virtual int64_t num_statistics() const = 0;
   virtual int64_t saved_per_token() const = 0;
   // Where statistics for Backward come from; kSequence and kMicroBatch need none.
@@ -121,6 +126,23 @@ class Router {
   virtual void Backward(const Context& context, const RouterInput& input,
                         const RouterOutput& output, const RouterBackwardInput& backward,
                         TensorView dx) const = 0;
+
+  // Whether the experts take x plus a term of the router's (LPR's decoded prototypes).
+  virtual bool adds_to_expert_input() const { return false; }
+  // Adds that term to the gathered copies [C, H]; source_rows I64 [C] are their tokens. Folded into
+  // dispatch so that no second copy of x is written. Called between Forward and Backward.
+  virtual void AddToExpertInput(const Context& context, const RouterInput& input,
+                                const RouterOutput& output, ConstTensorView source_rows,
+                                TensorView copies) const;
+
+  // What is neither a parameter nor an activation, such as a selection bias: doubles, the same on
+  // all ranks, changed by EndStep alone, kept in checkpoints.
+  virtual std::span<const double> state() const { return {}; }
+  // InvalidArgument when it is not as long as state().
+  virtual absl::Status SetState(std::span<const double> state);
+  // Told after the parameters' update with the step's reduced sums (host values): moves the state,
+  // and parameters that obey a constraint. The same on all ranks.
+  virtual void EndStep(const Context& context, std::span<const double> sums, int64_t tokens);
 
   // The auxiliary losses of a step from its reduced sums (host values, all micro-batches and
   // ranks). `load` are the sums that Backward took as `statistics`: the step's own, or, under

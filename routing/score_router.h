@@ -34,6 +34,7 @@ class ScoreRouter final : public Router {
   ScoreRouter(const RouterOptions& options, ScoreRouterParts parts);
 
   const std::string& kind() const override { return options_.kind; }
+  int64_t max_copies_per_token() const override { return options_.top_k; }
   int64_t num_statistics() const override { return num_statistics_; }
   int64_t saved_per_token() const override;
   LossScope statistics_scope() const override;

@@ -31,6 +31,7 @@ class HashRouter final : public Router {
         draws_(StreamKey(options.seed, absl::StrCat("router.hash.", options.layer))) {}
 
   const std::string& kind() const override { return options_.kind; }
+  int64_t max_copies_per_token() const override { return options_.top_k; }
   int64_t num_statistics() const override { return layout_.size(); }
   int64_t saved_per_token() const override { return 0; }
   LossScope statistics_scope() const override { return LossScope::kMicroBatch; }
