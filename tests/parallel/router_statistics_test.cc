@@ -25,6 +25,7 @@ class SumsOnly final : public routing::Router {
   SumsOnly(int64_t num_statistics, LossScope scope)
       : num_statistics_(num_statistics), scope_(scope) {}
   const std::string& kind() const override { return kind_; }
+  int64_t max_copies_per_token() const override { return 1; }
   int64_t num_statistics() const override { return num_statistics_; }
   int64_t saved_per_token() const override { return 0; }
   LossScope statistics_scope() const override { return scope_; }
