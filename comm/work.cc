@@ -31,7 +31,7 @@ Work::~Work() {
   if (state_ != nullptr) FinishAbandoned(*state_);
 }
 
-Work& Work::operator=(Work&& other) {
+Work& Work::operator=(Work&& other) noexcept {
   if (this == &other) return *this;
   if (state_ != nullptr) FinishAbandoned(*state_);
   state_ = std::move(other.state_);

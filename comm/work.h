@@ -40,7 +40,7 @@ class Work {
   explicit Work(std::unique_ptr<State> state) : state_(std::move(state)) {}
   ~Work();
   Work(Work&&) = default;
-  Work& operator=(Work&& other);
+  Work& operator=(Work&& other) noexcept;
   Work(const Work&) = delete;
   Work& operator=(const Work&) = delete;
 

@@ -106,15 +106,21 @@ struct CopyName {
   }
 };
 
+// The copy that is entry `i` of the ids [T, K] of a rank.
+CopyName NameOfCopy(size_t rank, size_t i, int top_k, int expert) {
+  const size_t per_token = static_cast<size_t>(top_k);
+  const size_t token = i / per_token;
+  return {static_cast<double>(rank), static_cast<double>(token), static_cast<double>(i % per_token),
+          static_cast<double>(expert)};
+}
+
 // Every copy of `expert`, in the order in which its owner must see them.
 std::vector<CopyName> CopiesOf(const RoutingScenario& scenario, int expert) {
   std::vector<CopyName> copies;
   for (size_t rank = 0; rank < scenario.ids.size(); ++rank) {
     for (size_t i = 0; i < scenario.ids[rank].size(); ++i) {
       if (scenario.ids[rank][i] != expert) continue;
-      const size_t top_k = static_cast<size_t>(scenario.top_k);
-      copies.push_back({static_cast<double>(rank), static_cast<double>(i / top_k),
-                        static_cast<double>(i % top_k), static_cast<double>(expert)});
+      copies.push_back(NameOfCopy(rank, i, scenario.top_k, expert));
     }
   }
   return copies;
@@ -124,11 +130,10 @@ std::vector<CopyName> CopiesOf(const RoutingScenario& scenario, int expert) {
 TensorView NamedCopies(Side& side, DType dtype) {
   std::vector<double> values(static_cast<size_t>(side.dispatch().num_copies * kHidden));
   const auto slots = side.dispatch().slots.cpu<int64_t>();
-  const size_t top_k = static_cast<size_t>(side.scenario().top_k);
+  const size_t rank = static_cast<size_t>(side.world().rank());
   for (size_t i = 0; i < slots.size(); ++i) {
     if (slots[i] < 0) continue;
-    const CopyName name = {static_cast<double>(side.world().rank()), static_cast<double>(i / top_k),
-                           static_cast<double>(i % top_k), static_cast<double>(side.ids()[i])};
+    const CopyName name = NameOfCopy(rank, i, side.scenario().top_k, side.ids()[i]);
     const std::vector<double> row = name.Row();
     std::copy(row.begin(), row.end(), values.begin() + slots[i] * kHidden);
   }

@@ -47,7 +47,7 @@ inline void ExpectError(const absl::Status& status, absl::StatusCode code,
 
 #define EQ_ASSERT_OK(expr)                             \
   do {                                                 \
-    const ::absl::Status eq_ok = (expr);               \
+    const ::absl::Status& eq_ok = (expr);              \
     ASSERT_TRUE(eq_ok.ok()) << #expr << ": " << eq_ok; \
   } while (false)
 

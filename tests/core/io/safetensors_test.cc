@@ -156,7 +156,7 @@ TEST_F(SafetensorsTest, BitFlipsAreDetectedOrVisible) {
       text += entry.spec.name + Name(entry.spec.dtype) + ShapeToString(entry.spec.shape) +
               std::to_string(entry.begin) + ":" + std::to_string(entry.end) + " ";
     }
-    for (const auto& [key, value] : header->metadata) text += key + "=" + value + " ";
+    for (const auto& [key, value] : header->metadata) absl::StrAppend(&text, key, "=", value, " ");
     return text + bytes.substr(header->data_start);
   };
   const std::string before = describe(file);

@@ -307,8 +307,9 @@ TEST(AttentionTest, HugeEqualScoresAverageTheValues) {
   std::vector<double> expected(600, 0.0);
   double sums[2] = {0.0, 0.0};
   for (size_t i = 0; i < 600; ++i) {
+    const size_t position = i / 2;
     sums[i % 2] += v[i];
-    expected[i] = sums[i % 2] / static_cast<double>(i / 2 + 1);
+    expected[i] = sums[i % 2] / static_cast<double>(position + 1);
   }
   EXPECT_TRUE(AllClose(ToDoubles(p.out), expected, DotTolerance(DType::kF32, 300, 1.0, MaxAbs(v))));
 }
