@@ -20,6 +20,7 @@ struct MicroBatch {
   int64_t sequence_length = 1;
   int64_t first_token = 0;  // index of row 0 among all tokens of the step
   int64_t step = 0;
+  bool training = true;  // false: evaluation
 };
 
 // What a layer needs besides its tensors. Borrowed pointers, cheap to copy.

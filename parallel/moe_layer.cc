@@ -54,6 +54,7 @@ routing::RouterInput MoeLayer::InputOf(const MicroBatch& batch, const Saved& sav
   input.sequence_length = batch.sequence_length;
   input.first_token = batch.first_token;
   input.step = batch.step;
+  input.training = batch.training;
   return input;
 }
 

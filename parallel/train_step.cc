@@ -265,7 +265,8 @@ absl::StatusOr<EvaluationResult> TrainStep::Evaluate(const SampleSource& source,
     range.begin = std::min(count, begin + world_.rank() * capacity);
     range.end = std::min(count, range.begin + capacity);
     EQ_RETURN_IF_ERROR(Read(source, 0, range));
-    const MicroBatch batch = Upload(range, range);
+    MicroBatch batch = Upload(range, range);
+    batch.training = false;
     const int64_t tokens = batch.tokens.dim(0);
     EQ_RETURN_IF_ERROR(model_->Evaluate(step_context, batch, losses_.view().Rows(0, tokens)));
     Collect(range, range);

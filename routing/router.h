@@ -70,6 +70,7 @@ struct RouterInput {
   int64_t sequence_length = 1;
   int64_t first_token = 0;  // index of row 0 among all tokens of the step
   int64_t step = 0;
+  bool training = true;  // false: evaluation; no noise, and nothing that looks ahead for balance
 };
 
 // Written by Forward, in memory of the caller's.

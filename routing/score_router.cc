@@ -4,30 +4,30 @@
 #include <utility>
 
 #include "core/base/check.h"
+#include "core/ops/permute.h"
 #include "routing/capacity.h"
 #include "routing/losses/balance.h"
 #include "routing/losses/z_loss.h"
 #include "routing/scores.h"
-#include "routing/selection.h"
 
 namespace equipoise::routing {
-namespace {
-
-void SetZero(const Context& context, TensorView view) {
-  context.device->Zero(view.raw(), view.num_bytes());
-}
-
-}  // namespace
 
 ScoreRouter::ScoreRouter(const RouterOptions& options, ScoreRouterParts parts)
     : options_(options),
       parts_(std::move(parts)),
       layout_{options.num_experts},
+      jitter_(parts_.jitter, options),
+      selector_(parts_.selection, options),
+      latent_(parts_.latent != nullptr ? parts_.latent->shape() : LatentShape{}),
       num_statistics_(layout_.size()) {
+  EQ_CHECK((parts_.logits != nullptr) != (parts_.latent != nullptr))
+      << "logits come from one place";
   if (options.balance_loss.coefficient > 0.0) {
     AddLoss(MakeBalanceLoss(options.balance_loss, options.num_experts, options.top_k));
   }
   if (options.z_loss.coefficient > 0.0) AddLoss(MakeZLoss(options.z_loss));
+  for (auto& loss : parts_.losses) AddLoss(std::move(loss));
+  num_statistics_ += selector_.num_statistics();
 }
 
 void ScoreRouter::AddLoss(std::unique_ptr<RouterLoss> loss) {
@@ -41,7 +41,9 @@ void ScoreRouter::AddLoss(std::unique_ptr<RouterLoss> loss) {
   losses_.push_back(std::move(placed));
 }
 
-int64_t ScoreRouter::saved_per_token() const { return saves_ids() ? options_.top_k : 0; }
+int64_t ScoreRouter::saved_per_token() const {
+  return latent_.moments + (saves_ids() ? options_.top_k : 0);
+}
 
 LossScope ScoreRouter::statistics_scope() const {
   for (const PlacedLoss& placed : losses_) {
@@ -60,12 +62,87 @@ void ScoreRouter::CheckShapes(const RouterInput& input, const RouterOutput& outp
   EQ_CHECK_EQ(output.expert_ids.shape(), copies);
   EQ_CHECK_EQ(output.gates.shape(), copies);
   EQ_CHECK_EQ(output.partials.num_elements(), num_statistics_);
-  if (saves_ids()) EQ_CHECK_EQ(output.saved.shape(), copies);
+  if (saved_per_token() > 0) {
+    EQ_CHECK_EQ(output.saved.shape(), (Shape{num_tokens, saved_per_token()}));
+  }
+}
+
+MicroBatch ScoreRouter::BatchOf(const RouterInput& input, ConstTensorView selected) const {
+  return {input.x.dim(0), input.sequence_length, selected, input.first_token, input.step};
+}
+
+StepStatistics ScoreRouter::StatisticsFrom(std::span<const double> sums, int64_t load_tokens,
+                                           int64_t batch_tokens) const {
+  StepStatistics statistics;
+  statistics.batch_tokens = batch_tokens;
+  if (sums.empty()) return statistics;
+  EQ_CHECK_EQ(sums.size(), static_cast<size_t>(num_statistics_));
+  statistics.load = layout_.Counts(sums);
+  statistics.load_tokens = load_tokens;
+  return statistics;
+}
+
+StepStatistics ScoreRouter::ForLoss(const PlacedLoss& placed, StepStatistics statistics,
+                                    std::span<const double> sums) const {
+  if (!sums.empty()) statistics.sums = placed.Sums(sums);
+  return statistics;
 }
 
 ScoreTile ScoreRouter::AllocateTile(Workspace& workspace, DType dtype) const {
-  return AllocateScoreTile(workspace, dtype, parts_.score, kTileTokens, options_.num_experts,
-                           needs_softmax_);
+  ScoreTile tile = AllocateScoreTile(workspace, dtype, parts_.score, kTileTokens,
+                                     options_.num_experts, needs_softmax_);
+  if (parts_.latent == nullptr) return tile;
+  tile.latent.directions = workspace.Allocate(dtype, {kTileTokens, latent_.dimensions});
+  tile.latent.inverse_norms = workspace.Allocate(dtype, {kTileTokens});
+  tile.latent.similarities = tile.logits;
+  if (latent_.scaled) {
+    tile.latent.similarities = workspace.Allocate(dtype, tile.logits.shape());
+  }
+  return tile;
+}
+
+ScoreTileGradient ScoreRouter::AllocateGradient(Workspace& workspace, DType dtype) const {
+  ScoreTileGradient gradient = AllocateScoreTileGradient(workspace, dtype, kTileTokens,
+                                                         options_.num_experts, options_.top_k);
+  if (parts_.latent == nullptr) return gradient;
+  gradient.latent.moments = workspace.Allocate(dtype, {kTileTokens, latent_.moments});
+  gradient.latent.directions = workspace.Allocate(dtype, {kTileTokens, latent_.dimensions});
+  gradient.latent.similarities = workspace.Allocate(dtype, gradient.logits.shape());
+  return gradient;
+}
+
+TensorView ScoreRouter::SavedMoments(const RouterOutput& output, int64_t row, int64_t end) const {
+  if (parts_.latent == nullptr) return {};
+  return output.saved.Reshaped({output.saved.num_elements()})
+      .Rows(row * latent_.moments, end * latent_.moments)
+      .Reshaped({end - row, latent_.moments});
+}
+
+TensorView ScoreRouter::SavedIds(const RouterOutput& output) const {
+  const int64_t all = output.saved.num_elements();
+  return output.saved.Reshaped({all}).Rows(output.expert_ids.dim(0) * latent_.moments, all);
+}
+
+void ScoreRouter::ComputeLogits(const Context& context, ConstTensorView x,
+                                const ScoreTile& tile) const {
+  if (parts_.latent != nullptr) return parts_.latent->Forward(context, x, tile);
+  parts_.logits->Forward(context, x, tile.logits);
+}
+
+void ScoreRouter::RestoreLogits(const Context& context, ConstTensorView x,
+                                const ScoreTile& tile) const {
+  if (parts_.latent != nullptr) return parts_.latent->Restore(context, tile);
+  parts_.logits->Forward(context, x, tile.logits);
+}
+
+void ScoreRouter::SetZero(const Context& context, const ScoreTileGradient& gradient) const {
+  const auto zero = [&](TensorView view) { context.device->Zero(view.raw(), view.num_bytes()); };
+  zero(gradient.probabilities);
+  zero(gradient.logits);
+  if (parts_.latent == nullptr) return;
+  zero(gradient.latent.moments);
+  zero(gradient.latent.directions);
+  zero(gradient.latent.similarities);
 }
 
 std::span<double> ScoreRouter::AllocateState(Workspace& workspace) const {
@@ -78,7 +155,7 @@ void ScoreRouter::SaveIds(const RouterOutput& output) const {
   const auto ids = output.expert_ids.cpu<int32_t>();
   DispatchFloat(output.saved.dtype(), [&]<typename T>() {
     // Exact: expert ids are far below 2^24.
-    std::copy(ids.begin(), ids.end(), output.saved.cpu<T>().begin());
+    std::copy(ids.begin(), ids.end(), SavedIds(output).cpu<T>().begin());
   });
 }
 
@@ -86,10 +163,29 @@ ConstTensorView ScoreRouter::SelectedIds(const Context& context, const RouterOut
   if (!saves_ids()) return output.expert_ids;
   const TensorView selected = context.scratch->Allocate(DType::kI32, output.expert_ids.shape());
   DispatchFloat(output.saved.dtype(), [&]<typename T>() {
-    const auto saved = output.saved.cpu<T>();
+    const auto saved = SavedIds(output).cpu<T>();
     std::copy(saved.begin(), saved.end(), selected.cpu<int32_t>().begin());
   });
   return selected;
+}
+
+ConstTensorView ScoreRouter::TileOfX(const Context& context, const RouterInput& input, int64_t row,
+                                     int64_t end, TensorView noisy) const {
+  const ConstTensorView x = input.x.Rows(row, end);
+  if (noisy.absent()) return x;
+  jitter_.Multiply(context, input, row, x, /*accumulate=*/false, noisy.Rows(0, end - row));
+  return noisy.Rows(0, end - row);
+}
+
+TensorView ScoreRouter::AllocateNoisy(Workspace& workspace, const RouterInput& input) const {
+  if (!jitter_.active(input)) return {};
+  return workspace.Allocate(input.x.dtype(), {kTileTokens, options_.hidden});
+}
+
+void ScoreRouter::LogitsBackward(const Context& context, ConstTensorView x, const ScoreTile& tile,
+                                 const ScoreTileGradient& gradient, TensorView dx) const {
+  if (parts_.latent != nullptr) return parts_.latent->Backward(context, x, tile, gradient, dx);
+  parts_.logits->Backward(context, x, gradient.logits, dx);
 }
 
 void ScoreRouter::Forward(const Context& context, const RouterInput& input,
@@ -102,16 +198,18 @@ void ScoreRouter::Forward(const Context& context, const RouterInput& input,
   WorkspaceFrame frame(*context.scratch);
   const ScoreTile largest = AllocateTile(*context.scratch, input.x.dtype());
   const std::span<double> state = AllocateState(*context.scratch);
-  const MicroBatch batch = {num_tokens, input.sequence_length, output.expert_ids};
+  const TensorView noisy = AllocateNoisy(*context.scratch, input);
+  const MicroBatch batch = BatchOf(input, output.expert_ids);
   for (int64_t row = 0; row < num_tokens; row += kTileTokens) {
     const int64_t end = std::min(row + kTileTokens, num_tokens);
     ScoreTile tile = FirstRows(largest, end - row);
     const TensorView ids = output.expert_ids.Rows(row, end);
     tile.first_row = row;
     tile.selected = ids;
-    parts_.logits->Forward(context, input.x.Rows(row, end), tile.logits);
+    tile.latent.moments = SavedMoments(output, row, end);
+    ComputeLogits(context, TileOfX(context, input, row, end, noisy), tile);
     ComputeScores(context, tile);
-    SelectTopK(context, tile.logits, ids);
+    selector_.Select(context, tile, input.token_ids.Rows(row, end), ids, SelectorSums(sums));
     ComputeGates(context, parts_.gates, tile, output.gates.Rows(row, end));
     sums[static_cast<size_t>(layout_.entropy())] += SumOfEntropies(context, tile);
     for (const PlacedLoss& placed : losses_) {
@@ -133,58 +231,104 @@ void ScoreRouter::Backward(const Context& context, const RouterInput& input,
   EQ_CHECK_EQ(dx.shape(), input.x.shape());
   EQ_CHECK(losses_.empty() || num_tokens == 0 || backward.batch_tokens > 0)
       << "batch_tokens=" << backward.batch_tokens;
-  StepStatistics statistics;
-  statistics.batch_tokens = backward.batch_tokens;
-  if (!backward.statistics.absent()) {
-    EQ_CHECK_EQ(backward.statistics.num_elements(), num_statistics_);
-    statistics.load = layout_.Counts(backward.statistics.cpu<double>());
-    statistics.load_tokens = backward.statistics_tokens;
-  }
+  EQ_CHECK(!adds_to_expert_input() || backward.dexpert_input.shape() == input.x.shape())
+      << "dexpert_input " << backward.dexpert_input.shape();
+  std::span<const double> sums;
+  if (!backward.statistics.absent()) sums = backward.statistics.cpu<double>();
+  const StepStatistics statistics =
+      StatisticsFrom(sums, backward.statistics_tokens, backward.batch_tokens);
 
   WorkspaceFrame frame(*context.scratch);
   const DType dtype = input.x.dtype();
   const ScoreTile largest = AllocateTile(*context.scratch, dtype);
-  const ScoreTileGradient gradients = AllocateScoreTileGradient(
-      *context.scratch, dtype, kTileTokens, options_.num_experts, options_.top_k);
+  const ScoreTileGradient gradients = AllocateGradient(*context.scratch, dtype);
   const std::span<double> state = AllocateState(*context.scratch);
   const ConstTensorView selected = SelectedIds(context, output);
-  const MicroBatch batch = {num_tokens, input.sequence_length, selected};
+  const TensorView noisy = AllocateNoisy(*context.scratch, input);
+  const TensorView dnoisy = AllocateNoisy(*context.scratch, input);
+  const MicroBatch batch = BatchOf(input, selected);
   for (int64_t row = 0; row < num_tokens; row += kTileTokens) {
     const int64_t end = std::min(row + kTileTokens, num_tokens);
     ScoreTile tile = FirstRows(largest, end - row);
     const ScoreTileGradient gradient = FirstRows(gradients, end - row);
     tile.first_row = row;
     tile.selected = selected.Rows(row, end);
-    parts_.logits->Forward(context, input.x.Rows(row, end), tile.logits);
+    tile.latent.moments = SavedMoments(output, row, end);
+    const ConstTensorView x = TileOfX(context, input, row, end, noisy);
+    RestoreLogits(context, x, tile);
     ComputeScores(context, tile);
-    SetZero(context, gradient.probabilities);
-    SetZero(context, gradient.logits);
+    SetZero(context, gradient);
     for (const PlacedLoss& placed : losses_) {
-      placed.loss->AddGradient(context, batch, tile, statistics, placed.State(state), gradient);
+      placed.loss->AddGradient(context, batch, tile, ForLoss(placed, statistics, sums),
+                               placed.State(state), gradient);
+    }
+    if (adds_to_expert_input()) {
+      parts_.expert_input->Backward(context, tile, backward.dexpert_input.Rows(row, end), gradient);
     }
     GatesBackward(context, parts_.gates, tile, output.expert_ids.Rows(row, end),
                   backward.dgates.Rows(row, end), gradient);
     ScoresBackward(context, tile, gradient);
-    parts_.logits->Backward(context, input.x.Rows(row, end), gradient.logits, dx.Rows(row, end));
+    if (noisy.absent()) {
+      LogitsBackward(context, x, tile, gradient, dx.Rows(row, end));
+      continue;
+    }
+    const TensorView dtile = dnoisy.Rows(0, end - row);
+    context.device->Zero(dtile.raw(), dtile.num_bytes());
+    LogitsBackward(context, x, tile, gradient, dtile);
+    jitter_.Multiply(context, input, row, dtile, /*accumulate=*/true, dx.Rows(row, end));
+  }
+  for (const PlacedLoss& placed : losses_) {
+    placed.loss->AddParameterGradient(context, num_tokens, ForLoss(placed, statistics, sums));
+  }
+}
+
+void ScoreRouter::AddToExpertInput(const Context& context, const RouterInput& input,
+                                   const RouterOutput& output, ConstTensorView source_rows,
+                                   TensorView copies) const {
+  EQ_CHECK(adds_to_expert_input());
+  const int64_t num_tokens = input.x.dim(0);
+  const DType dtype = input.x.dtype();
+  const int64_t code_size = parts_.expert_input->code_size();
+  WorkspaceFrame frame(*context.scratch);
+  const TensorView codes = context.scratch->Allocate(dtype, {num_tokens, code_size});
+  const ScoreTile largest = AllocateTile(*context.scratch, dtype);
+  for (int64_t row = 0; row < num_tokens; row += kTileTokens) {
+    const int64_t end = std::min(row + kTileTokens, num_tokens);
+    ScoreTile tile = FirstRows(largest, end - row);
+    tile.latent.moments = SavedMoments(output, row, end);
+    RestoreLogits(context, input.x.Rows(row, end), tile);
+    ComputeScores(context, tile);
+    parts_.expert_input->Encode(context, tile, codes.Rows(row, end));
+  }
+  const TensorView gathered = context.scratch->Allocate(dtype, {kTileTokens, code_size});
+  for (int64_t row = 0; row < copies.dim(0); row += kTileTokens) {
+    const int64_t end = std::min(row + kTileTokens, copies.dim(0));
+    GatherRows(context, codes, source_rows.Rows(row, end), gathered.Rows(0, end - row));
+    parts_.expert_input->AddTo(context, gathered.Rows(0, end - row), copies.Rows(row, end));
   }
 }
 
 std::vector<LossTerm> ScoreRouter::Losses(std::span<const double> sums, int64_t tokens,
                                           std::span<const double> load, int64_t load_tokens) const {
   EQ_CHECK_EQ(sums.size(), static_cast<size_t>(num_statistics_));
-  EQ_CHECK(load.empty() || load.size() == sums.size()) << load.size() << " sums of load";
-  StepStatistics statistics;
-  statistics.batch_tokens = tokens;
-  if (!load.empty()) {
-    statistics.load = layout_.Counts(load);
-    statistics.load_tokens = load_tokens;
-  }
+  const StepStatistics statistics = StatisticsFrom(load, load_tokens, tokens);
   std::vector<LossTerm> terms;
   for (const PlacedLoss& placed : losses_) {
-    const double value = tokens > 0 ? placed.loss->Value(placed.Sums(sums), statistics) : 0.0;
+    const double value =
+        tokens > 0 ? placed.loss->Value(placed.Sums(sums), ForLoss(placed, statistics, load)) : 0.0;
     terms.push_back({placed.loss->name(), value});
   }
   return terms;
+}
+
+absl::Status ScoreRouter::SetState(std::span<const double> state) {
+  return selector_.SetState(state);
+}
+
+void ScoreRouter::EndStep(const Context& context, std::span<const double> sums, int64_t tokens) {
+  EQ_CHECK_EQ(sums.size(), static_cast<size_t>(num_statistics_));
+  selector_.EndStep(layout_.Counts(sums), SelectorSums(sums), tokens);
+  if (parts_.latent != nullptr) parts_.latent->EndStep(context);
 }
 
 }  // namespace equipoise::routing

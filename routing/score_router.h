@@ -8,19 +8,29 @@
 #include <vector>
 
 #include "routing/gates.h"
+#include "routing/jitter.h"
+#include "routing/latent_scorer.h"
 #include "routing/logits.h"
 #include "routing/losses/router_loss.h"
 #include "routing/router.h"
 #include "routing/score_tile.h"
+#include "routing/selector.h"
 #include "routing/statistics.h"
 
 namespace equipoise::routing {
 
 // What makes one score-based router differ from another.
 struct ScoreRouterParts {
+  // One of these two.
   std::unique_ptr<LogitSource> logits;
+  std::unique_ptr<LatentScorer> latent;
   ScoreFunction score = ScoreFunction::kSoftmax;
   GateRule gates;
+  SelectionOptions selection;
+  double jitter = 0.0;  // amplitude, in [0, 1); see InputJitter
+  // Losses besides those of RouterOptions.
+  std::vector<std::unique_ptr<RouterLoss>> losses;
+  std::unique_ptr<ExpertInputTerm> expert_input;  // or none
 };
 
 // A router in which every token scores all experts and takes the K best, by itself: logits ->
@@ -43,8 +53,15 @@ class ScoreRouter final : public Router {
                const RouterOutput& output) const override;
   void Backward(const Context& context, const RouterInput& input, const RouterOutput& output,
                 const RouterBackwardInput& backward, TensorView dx) const override;
+  bool adds_to_expert_input() const override { return parts_.expert_input != nullptr; }
+  void AddToExpertInput(const Context& context, const RouterInput& input,
+                        const RouterOutput& output, ConstTensorView source_rows,
+                        TensorView copies) const override;
   std::vector<LossTerm> Losses(std::span<const double> sums, int64_t tokens,
                                std::span<const double> load, int64_t load_tokens) const override;
+  std::span<const double> state() const override { return selector_.state(); }
+  absl::Status SetState(std::span<const double> state) override;
+  void EndStep(const Context& context, std::span<const double> sums, int64_t tokens) override;
 
   // Tokens of a tile: enough rows for the matrix product, few enough for the cache.
   static constexpr int64_t kTileTokens = 64;
@@ -69,16 +86,46 @@ class ScoreRouter final : public Router {
   void AddLoss(std::unique_ptr<RouterLoss> loss);
   // Dropped copies lose their id, which the backward pass needs: it is saved.
   bool saves_ids() const { return options_.capacity.factor > 0.0; }
+  // The selector's segment of the sums: the last.
+  template <typename T>
+  std::span<T> SelectorSums(std::span<T> all) const {
+    return all.last(static_cast<size_t>(selector_.num_statistics()));
+  }
+  // Memory for a tile of x with noise on it; absent where there is none.
+  TensorView AllocateNoisy(Workspace& workspace, const RouterInput& input) const;
+  // Rows [row, end) of x, or, in `noisy`, what jitter makes of them.
+  ConstTensorView TileOfX(const Context& context, const RouterInput& input, int64_t row,
+                          int64_t end, TensorView noisy) const;
+  void LogitsBackward(const Context& context, ConstTensorView x, const ScoreTile& tile,
+                      const ScoreTileGradient& gradient, TensorView dx) const;
   void CheckShapes(const RouterInput& input, const RouterOutput& output) const;
+  MicroBatch BatchOf(const RouterInput& input, ConstTensorView selected) const;
+  // The statistics of Backward or Losses; `sums` are those of `load_tokens` tokens, or empty.
+  StepStatistics StatisticsFrom(std::span<const double> sums, int64_t load_tokens,
+                                int64_t batch_tokens) const;
+  // `placed`'s own view of them.
+  StepStatistics ForLoss(const PlacedLoss& placed, StepStatistics statistics,
+                         std::span<const double> sums) const;
   ScoreTile AllocateTile(Workspace& workspace, DType dtype) const;
+  ScoreTileGradient AllocateGradient(Workspace& workspace, DType dtype) const;
+  // Rows [row, end) of what the forward pass saved for its latent space.
+  TensorView SavedMoments(const RouterOutput& output, int64_t row, int64_t end) const;
+  TensorView SavedIds(const RouterOutput& output) const;
+  // The logits of a tile, first from x, then again.
+  void ComputeLogits(const Context& context, ConstTensorView x, const ScoreTile& tile) const;
+  void RestoreLogits(const Context& context, ConstTensorView x, const ScoreTile& tile) const;
+  void SetZero(const Context& context, const ScoreTileGradient& gradient) const;
   std::span<double> AllocateState(Workspace& workspace) const;
   void SaveIds(const RouterOutput& output) const;
   // I32 [T, K] before capacity.
   ConstTensorView SelectedIds(const Context& context, const RouterOutput& output) const;
 
   const RouterOptions options_;
-  const ScoreRouterParts parts_;
+  ScoreRouterParts parts_;
   const StatisticsLayout layout_;
+  const InputJitter jitter_;
+  Selector selector_;
+  const LatentShape latent_;  // all zero: none
   std::vector<PlacedLoss> losses_;
   int64_t num_statistics_ = 0;
   int64_t num_state_ = 0;

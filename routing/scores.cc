@@ -126,12 +126,19 @@ ScoreTile FirstRows(const ScoreTile& tile, int64_t rows) {
   result.normalizers = tile.normalizers.Rows(0, rows);
   result.softmax = RowsOrAbsent(tile.softmax, rows);
   result.log_sum_exp = RowsOrAbsent(tile.log_sum_exp, rows);
+  result.latent.directions = RowsOrAbsent(tile.latent.directions, rows);
+  result.latent.inverse_norms = RowsOrAbsent(tile.latent.inverse_norms, rows);
+  result.latent.similarities = RowsOrAbsent(tile.latent.similarities, rows);
   return result;
 }
 
 ScoreTileGradient FirstRows(const ScoreTileGradient& gradient, int64_t rows) {
-  return {gradient.probabilities.Rows(0, rows), gradient.selected_scores.Rows(0, rows),
-          gradient.logits.Rows(0, rows)};
+  return {
+      gradient.probabilities.Rows(0, rows),
+      gradient.selected_scores.Rows(0, rows),
+      gradient.logits.Rows(0, rows),
+      {RowsOrAbsent(gradient.latent.moments, rows), RowsOrAbsent(gradient.latent.directions, rows),
+       RowsOrAbsent(gradient.latent.similarities, rows)}};
 }
 
 void ComputeScores(const Context& context, const ScoreTile& tile) {

@@ -18,6 +18,8 @@ class Settings {
   using Value = std::variant<bool, int64_t, double, std::string>;
 
   void Set(const std::string& name, Value value) { values_[name] = std::move(value); }
+  // For settings that only some routers offer, such as those of a shared piece.
+  bool Has(std::string_view name) const { return values_.find(name) != values_.end(); }
   // Asking for a name that is not there, or with another type, is a bug: fatal, naming it.
   bool GetBool(std::string_view name) const;
   int64_t GetInt(std::string_view name) const;

@@ -18,12 +18,17 @@ struct MicroBatch {
   int64_t sequence_length = 0;  // S; T is a multiple of it
   // I32 [T, K], before capacity. In the forward pass, filled up to the end of the current tile.
   ConstTensorView selected;
+  // Of row 0, for random draws: its index among all tokens of the step, and the step.
+  int64_t first_token = 0;
+  int64_t step = 0;
 };
 
 // What the gradient is taken with.
 struct StepStatistics {
   // Copies of each expert [E] over `load_tokens` tokens; empty: not known.
   std::span<const double> load;
+  // The loss's own segment of the same sums.
+  std::span<const double> sums;
   int64_t load_tokens = 0;
   // Of the whole step.
   int64_t batch_tokens = 0;
@@ -54,6 +59,13 @@ class RouterLoss {
   virtual void AddGradient(const Context& context, const MicroBatch& batch, const ScoreTile& tile,
                            const StepStatistics& statistics, std::span<double> state,
                            const ScoreTileGradient& gradient) const = 0;
+
+  // Adds what the loss gives to parameters of its own, once a backward pass over `num_tokens` of
+  // the step's tokens: that share of the step's gradient.
+  virtual void AddParameterGradient(const Context& context, int64_t num_tokens,
+                                    const StepStatistics& statistics) const {
+    (void)context, (void)num_tokens, (void)statistics;
+  }
 
   // The weighted loss of a step, from its segment of the step's sums. batch_tokens > 0.
   virtual double Value(std::span<const double> sums, const StepStatistics& statistics) const = 0;

@@ -1,0 +1,92 @@
+#include "routing/score_settings.h"
+
+#include <cmath>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "core/base/status_macros.h"
+
+namespace equipoise::routing {
+namespace {
+
+absl::Status ReadBias(const RouterOptions& options, SelectionBiasOptions& bias) {
+  const Settings& settings = options.settings;
+  EQ_ASSIGN_OR_RETURN(const int rule,
+                      ReadEnum(options, "bias.rule", {"NONE", "SIGN", "PROPORTIONAL", "QUANTILE"}));
+  bias.rule = static_cast<BiasRule>(rule);
+  bias.rate = settings.GetDouble("bias.rate");
+  bias.centre = settings.GetBool("bias.centre");
+  bias.bins = static_cast<int>(settings.GetInt("bias.bins"));
+  bias.range = settings.GetDouble("bias.range");
+  return absl::OkStatus();
+}
+
+absl::Status ReadGroups(const RouterOptions& options, GroupLimitOptions& groups) {
+  groups.num_groups = static_cast<int>(options.settings.GetInt("groups.num_groups"));
+  groups.top_groups = static_cast<int>(options.settings.GetInt("groups.top_groups"));
+  EQ_ASSIGN_OR_RETURN(const int score, ReadEnum(options, "groups.score", {"MAX", "TOP_TWO_SUM"}));
+  groups.score = static_cast<GroupScore>(score);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<int> ReadEnum(const RouterOptions& options, const char* setting,
+                             std::initializer_list<const char*> names) {
+  const std::string& value = options.settings.GetString(setting);
+  int index = 0;
+  for (const char* name : names) {
+    if (value == name) return index;
+    ++index;
+  }
+  return absl::InvalidArgumentError(absl::StrCat("router ", options.kind, ": ", setting, " is '",
+                                                 value, "', not ", absl::StrJoin(names, " or ")));
+}
+
+absl::StatusOr<SelectionOptions> ReadSelection(const RouterOptions& options,
+                                               SelectionOptions selection) {
+  if (options.settings.Has("bias.rule")) EQ_RETURN_IF_ERROR(ReadBias(options, selection.bias));
+  if (options.settings.Has("groups.num_groups")) {
+    EQ_RETURN_IF_ERROR(ReadGroups(options, selection.groups));
+  }
+  if (selection.bias.rule != BiasRule::kNone || selection.groups.enabled()) {
+    selection.rank_by = RankBy::kScores;
+  }
+  EQ_RETURN_IF_ERROR(CheckSelection(selection, options));
+  return selection;
+}
+
+absl::StatusOr<ScoreRouterParts> ReadScoreParts(const RouterOptions& options,
+                                                ScoreRouterParts parts) {
+  const Settings& settings = options.settings;
+  if (settings.Has("score")) {
+    EQ_ASSIGN_OR_RETURN(const int score, ReadEnum(options, "score", {"SOFTMAX", "SIGMOID"}));
+    parts.score = static_cast<ScoreFunction>(score);
+  }
+  if (settings.Has("renormalise")) parts.gates.normalize = settings.GetBool("renormalise");
+  if (settings.Has("selection")) {
+    EQ_ASSIGN_OR_RETURN(const int selected_only,
+                        ReadEnum(options, "selection", {"SCORE_ALL", "SCORE_SELECTED"}));
+    // A softmax over the chosen logits is the softmax over all, divided by its sum over the chosen.
+    if (selected_only == 1 && parts.score == ScoreFunction::kSoftmax) parts.gates.normalize = true;
+  }
+  if (settings.Has("scaling_factor")) {
+    parts.gates.scaling_factor = settings.GetDouble("scaling_factor");
+  }
+  if (settings.Has("jitter")) parts.jitter = settings.GetDouble("jitter");
+  if (!std::isfinite(parts.gates.scaling_factor) || parts.gates.scaling_factor <= 0.0) {
+    return absl::InvalidArgumentError(absl::StrCat("router ", options.kind, ": scaling_factor is ",
+                                                   parts.gates.scaling_factor,
+                                                   ", must be above 0"));
+  }
+  if (!(parts.jitter >= 0.0 && parts.jitter < 1.0)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("router ", options.kind, ": jitter is ", parts.jitter, ", must be in [0, 1)"));
+  }
+  EQ_ASSIGN_OR_RETURN(parts.selection, ReadSelection(options, parts.selection));
+  return parts;
+}
+
+}  // namespace equipoise::routing

@@ -1,0 +1,35 @@
+#ifndef EQUIPOISE_ROUTING_SCORE_SETTINGS_H_
+#define EQUIPOISE_ROUTING_SCORE_SETTINGS_H_
+
+#include <initializer_list>
+
+#include "absl/status/statusor.h"
+#include "routing/router.h"
+#include "routing/score_router.h"
+#include "routing/selector.h"
+
+namespace equipoise::routing {
+
+// The settings that score-based routers share, read in one place. A router offers a shared piece by
+// having its settings' message (configs/schema/moe.proto); what it does not offer keeps the value
+// in the argument, so that a router fixes what makes it itself. Errors are InvalidArgument and name
+// the router.
+
+// `bias.rule` (NONE, SIGN, PROPORTIONAL, QUANTILE), `bias.rate`, `bias.centre`, `bias.bins`,
+// `bias.range`; `groups.num_groups`, `groups.top_groups`, `groups.score` (MAX, TOP_TWO_SUM).
+// With either of them in use experts are ranked by scores.
+absl::StatusOr<SelectionOptions> ReadSelection(const RouterOptions& options,
+                                               SelectionOptions selection = {});
+
+// Besides: `score` (SOFTMAX, SIGMOID), `selection` (SCORE_ALL, SCORE_SELECTED), `renormalise`,
+// `scaling_factor`, `jitter`. Leaves `logits` to the router.
+absl::StatusOr<ScoreRouterParts> ReadScoreParts(const RouterOptions& options,
+                                                ScoreRouterParts parts = {});
+
+// The index of a setting's value in `names`.
+absl::StatusOr<int> ReadEnum(const RouterOptions& options, const char* setting,
+                             std::initializer_list<const char*> names);
+
+}  // namespace equipoise::routing
+
+#endif  // EQUIPOISE_ROUTING_SCORE_SETTINGS_H_

@@ -1,0 +1,138 @@
+#include "routing/selection_bias.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/check.h"
+#include "routing/cpu/score_rows.h"
+
+namespace equipoise::routing {
+absl::Status CheckSelectionBias(const SelectionBiasOptions& options) {
+  if (options.rule == BiasRule::kNone) return absl::OkStatus();
+  const double most = options.rule == BiasRule::kQuantile ? 1.0 : 1e6;
+  if (!(options.rate > 0.0 && options.rate <= most)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the bias's rate is ", options.rate, ", must be in (0, ", most, "]"));
+  }
+  if (options.rule != BiasRule::kQuantile) return absl::OkStatus();
+  if (options.bins < 2 || options.bins > 65536 || options.bins % 2 != 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("bins is ", options.bins, ", must be even and in [2, 65536]"));
+  }
+  if (!(std::isfinite(options.range) && options.range > 0.0)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("range is ", options.range, ", must be finite and above 0"));
+  }
+  return absl::OkStatus();
+}
+
+SelectionBias::SelectionBias(const SelectionBiasOptions& options, int num_experts, int top_k)
+    : options_(options),
+      num_experts_(num_experts),
+      top_k_(top_k),
+      bias_(enabled() ? static_cast<size_t>(num_experts) : 0, 0.0) {}
+
+// With K = E every token takes every expert, and there is no margin.
+bool SelectionBias::counts_margins() const {
+  return options_.rule == BiasRule::kQuantile && top_k_ < num_experts_;
+}
+
+int64_t SelectionBias::num_statistics() const {
+  return counts_margins() ? int64_t{num_experts_} * options_.bins : 0;
+}
+
+void SelectionBias::AddTo(const Context& context, TensorView ranking) const {
+  (void)context;
+  if (!enabled()) return;
+  DispatchFloat(ranking.dtype(), [&]<typename T>() {
+    const auto values = ranking.cpu<T>();
+    for (size_t i = 0; i < values.size(); ++i) {
+      values[i] += static_cast<T>(bias_[i % bias_.size()]);
+    }
+  });
+}
+
+double SelectionBias::Edge(int bin) const {
+  const double u = 2.0 * bin / options_.bins - 1.0;
+  return options_.range * u * std::fabs(u);
+}
+
+size_t SelectionBias::BinOf(double margin) const {
+  const double u = std::copysign(std::sqrt(std::fabs(margin) / options_.range), margin);
+  const double bin = std::floor(0.5 * (u + 1.0) * options_.bins);
+  // In this order, so that a margin that is not a number falls into the first.
+  return static_cast<size_t>(std::min(std::max(0.0, bin), options_.bins - 1.0));
+}
+
+void SelectionBias::Accumulate(const Context& context, ConstTensorView ranking,
+                               std::span<double> sums) const {
+  if (!counts_margins()) return;
+  const size_t experts = static_cast<size_t>(num_experts_);
+  EQ_CHECK_EQ(sums.size(), static_cast<size_t>(num_statistics()));
+  WorkspaceFrame frame(*context.scratch);
+  const auto best = context.scratch->Allocate(DType::kI32, {top_k_ + 1}).cpu<int32_t>();
+  DispatchFloat(ranking.dtype(), [&]<typename T>() {
+    const auto all = ranking.cpu<T>();
+    for (size_t begin = 0; begin < all.size(); begin += experts) {
+      const auto row = all.subspan(begin, experts);
+      cpu::TopKRow<T>(row.data(), num_experts_, top_k_ + 1, best.data());
+      const T alpha = row[static_cast<size_t>(best.back())];
+      // Outside its groups a token has a ranking of minus infinity and exceeds no margin.
+      for (size_t e = 0; e < experts; ++e) {
+        const double margin = static_cast<double>(row[e] - alpha);
+        sums[e * static_cast<size_t>(options_.bins) + BinOf(margin)] += 1.0;
+      }
+    }
+  });
+}
+
+absl::Status SelectionBias::SetState(std::span<const double> state) {
+  if (state.size() != bias_.size()) {
+    return absl::InvalidArgumentError(absl::StrCat("a selection bias of ", bias_.size(),
+                                                   " experts is given ", state.size(), " values"));
+  }
+  std::copy(state.begin(), state.end(), bias_.begin());
+  return absl::OkStatus();
+}
+
+double SelectionBias::Quantile(std::span<const double> histogram, double wanted) const {
+  double above = 0.0;
+  for (int bin = options_.bins - 1; bin >= 0; --bin) {
+    const double count = histogram[static_cast<size_t>(bin)];
+    if (count > 0.0 && above + count >= wanted) {
+      return Edge(bin + 1) - (wanted - above) / count * (Edge(bin + 1) - Edge(bin));
+    }
+    above += count;
+  }
+  return Edge(0);
+}
+
+void SelectionBias::Centre() {
+  const double mean = std::accumulate(bias_.begin(), bias_.end(), 0.0) / num_experts_;
+  for (double& b : bias_) b -= mean;
+}
+
+void SelectionBias::EndStep(std::span<const double> counts, std::span<const double> sums,
+                            int64_t tokens) {
+  if (!enabled() || tokens == 0) return;
+  const double total = std::accumulate(counts.begin(), counts.end(), 0.0);
+  const double mean = total / num_experts_;
+  if (mean == 0.0) return;
+  for (size_t e = 0; e < bias_.size(); ++e) {
+    const double lack = mean - counts[e];
+    if (options_.rule == BiasRule::kSign) {
+      bias_[e] += lack == 0.0 ? 0.0 : std::copysign(options_.rate, lack);
+    } else if (options_.rule == BiasRule::kProportional) {
+      bias_[e] += options_.rate * std::clamp(lack / mean, -1.0, 1.0);
+    } else if (counts_margins()) {
+      const size_t bins = static_cast<size_t>(options_.bins);
+      const double wanted = static_cast<double>(tokens) * top_k_ / num_experts_;
+      bias_[e] -= options_.rate * Quantile(sums.subspan(e * bins, bins), wanted);
+    }
+  }
+  if (options_.centre || options_.rule == BiasRule::kProportional) Centre();
+}
+
+}  // namespace equipoise::routing

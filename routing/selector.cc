@@ -1,0 +1,90 @@
+#include "routing/selector.h"
+
+#include <algorithm>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/check.h"
+#include "routing/cpu/score_rows.h"
+#include "routing/selection.h"
+
+namespace equipoise::routing {
+namespace {
+
+// What a tile's experts are ranked by, into ranking [n, E].
+void Rank(RankBy rank_by, const ScoreTile& tile, TensorView ranking) {
+  DispatchFloat(ranking.dtype(), [&]<typename T>() {
+    const auto out = ranking.cpu<T>();
+    const auto from =
+        rank_by == RankBy::kLogits ? tile.logits.cpu<T>() : tile.probabilities.cpu<T>();
+    std::copy(from.begin(), from.end(), out.begin());
+    if (rank_by == RankBy::kLogits) return;
+    T* row = out.data();
+    for (const T normalizer : tile.normalizers.cpu<T>()) {
+      cpu::ScaleRow(normalizer, tile.num_experts(), row);
+      row += tile.num_experts();
+    }
+  });
+}
+
+}  // namespace
+
+absl::Status CheckSelection(const SelectionOptions& options, const RouterOptions& router) {
+  absl::Status status = CheckSelectionBias(options.bias);
+  if (status.ok()) status = CheckGroupLimit(options.groups, router.num_experts, router.top_k);
+  if (status.ok()) return status;
+  return absl::InvalidArgumentError(absl::StrCat("router ", router.kind, ": ", status.message()));
+}
+
+Selector::Selector(const SelectionOptions& options, const RouterOptions& router)
+    : options_(options),
+      draws_(StreamKey(router.seed, absl::StrCat("router.ties.", router.layer))),
+      bias_(options.bias, router.num_experts, router.top_k) {}
+
+void Selector::Select(const Context& context, const ScoreTile& tile, ConstTensorView token_ids,
+                      TensorView ids, std::span<double> sums) const {
+  const bool plain = options_.rank_by == RankBy::kLogits && !bias_.enabled() &&
+                     !options_.groups.enabled() && options_.ties == TieRule::kLowestId;
+  if (plain) return SelectTopK(context, tile.logits, ids);
+  WorkspaceFrame frame(*context.scratch);
+  const TensorView ranking = context.scratch->Allocate(tile.logits.dtype(), tile.logits.shape());
+  Rank(options_.rank_by, tile, ranking);
+  Choose(context, ranking, token_ids, ids, sums);
+}
+
+void Selector::Choose(const Context& context, TensorView ranking, ConstTensorView token_ids,
+                      TensorView ids, std::span<double> sums) const {
+  bias_.AddTo(context, ranking);
+  LimitGroups(context, options_.groups, ranking);
+  bias_.Accumulate(context, ranking, sums);
+  if (options_.ties == TieRule::kTokenHash) return SelectByHash(context, ranking, token_ids, ids);
+  SelectTopK(context, ranking, ids);
+}
+
+void Selector::SelectByHash(const Context& context, ConstTensorView ranking,
+                            ConstTensorView token_ids, TensorView ids) const {
+  const int64_t experts = ranking.dim(1);
+  const int64_t top_k = ids.dim(1);
+  const auto tokens = token_ids.cpu<int32_t>();
+  int32_t* chosen = ids.cpu<int32_t>().data();
+  EQ_CHECK_EQ(token_ids.num_elements(), ranking.dim(0));
+  WorkspaceFrame frame(*context.scratch);
+  const TensorView scratch = context.scratch->Allocate(ranking.dtype(), {experts});
+  DispatchFloat(ranking.dtype(), [&]<typename T>() {
+    const T* row = ranking.cpu<T>().data();
+    const auto rotated = scratch.cpu<T>();
+    for (const int32_t token : tokens) {
+      const auto first = static_cast<int64_t>(
+          draws_.Below(static_cast<uint64_t>(experts), static_cast<uint32_t>(token)));
+      std::rotate_copy(row, row + first, row + experts, rotated.begin());
+      cpu::TopKRow<T>(rotated.data(), experts, top_k, chosen);
+      for (int64_t k = 0; k < top_k; ++k) {
+        chosen[k] = static_cast<int32_t>((chosen[k] + first) % experts);
+      }
+      row += experts;
+      chosen += top_k;
+    }
+  });
+}
+
+}  // namespace equipoise::routing

@@ -1,0 +1,77 @@
+#ifndef EQUIPOISE_ROUTING_SELECTOR_H_
+#define EQUIPOISE_ROUTING_SELECTOR_H_
+
+#include <cstdint>
+#include <span>
+
+#include "absl/status/status.h"
+#include "core/base/rng.h"
+#include "core/device/context.h"
+#include "core/tensor/tensor_view.h"
+#include "routing/group_limit.h"
+#include "routing/router.h"
+#include "routing/score_tile.h"
+#include "routing/selection_bias.h"
+
+namespace equipoise::routing {
+
+// What experts are ranked by, before bias and groups.
+enum class RankBy : uint8_t {
+  kLogits,  // tell apart what rounding makes equal in the scores
+  kScores,  // what a bias or a group's sum is a number of the same size as (DeepSeek)
+};
+
+enum class TieRule : uint8_t {
+  kLowestId,
+  // The first at or after an expert drawn from the token's vocabulary id: a token that no expert
+  // suits better than another does not always go to the same ones.
+  kTokenHash,
+};
+
+struct SelectionOptions {
+  RankBy rank_by = RankBy::kLogits;
+  SelectionBiasOptions bias;
+  GroupLimitOptions groups;
+  TieRule ties = TieRule::kLowestId;
+};
+
+// InvalidArgument, naming the router.
+absl::Status CheckSelection(const SelectionOptions& options, const RouterOptions& router);
+
+// Chooses K experts for each token: rank, add the bias, keep to the best groups, take the K best.
+// It alone knows biases and groups: gates and losses take the scores themselves. Its state is the
+// bias's. One router's; belongs to its thread.
+class Selector {
+ public:
+  // REQUIRES: CheckSelection.
+  Selector(const SelectionOptions& options, const RouterOptions& router);
+
+  // Doubles of the router's sums that EndStep takes besides the counts.
+  int64_t num_statistics() const { return bias_.num_statistics(); }
+
+  // ids I32 [n, K] of a tile with scores; token_ids I32 [n]. `sums` is this selector's segment.
+  void Select(const Context& context, const ScoreTile& tile, ConstTensorView token_ids,
+              TensorView ids, std::span<double> sums) const;
+  // The same for a router that makes its own ranking [n, E], which is overwritten.
+  void Choose(const Context& context, TensorView ranking, ConstTensorView token_ids, TensorView ids,
+              std::span<double> sums) const;
+
+  std::span<const double> state() const { return bias_.state(); }
+  absl::Status SetState(std::span<const double> state) { return bias_.SetState(state); }
+  // A step's reduced counts [E] and segment (host values).
+  void EndStep(std::span<const double> counts, std::span<const double> sums, int64_t tokens) {
+    bias_.EndStep(counts, sums, tokens);
+  }
+
+ private:
+  void SelectByHash(const Context& context, ConstTensorView ranking, ConstTensorView token_ids,
+                    TensorView ids) const;
+
+  const SelectionOptions options_;
+  const Philox draws_;
+  SelectionBias bias_;
+};
+
+}  // namespace equipoise::routing
+
+#endif  // EQUIPOISE_ROUTING_SELECTOR_H_
