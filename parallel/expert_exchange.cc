@@ -36,8 +36,9 @@ absl::StatusOr<ExchangePlan> ExpertExchange::Plan(const Context& context, Worksp
   // Every owner learns how many rows each rank has for each of its experts.
   const TensorView counts = space.Allocate(DType::kI64, {ranks, experts});
   std::vector<int64_t> send_counts(static_cast<size_t>(ranks));
-  for (int r = 0; r < ranks; ++r)
+  for (int r = 0; r < ranks; ++r) {
     send_counts[static_cast<size_t>(r)] = placement_.num_experts_of(r);
+  }
   const std::vector<int64_t> receive_counts(static_cast<size_t>(ranks), experts);
   wait_.name = "exchange of expert counts";
   EQ_RETURN_IF_ERROR(comm::AllToAllRows(group_, context, dispatch.rows_per_slot, send_counts,

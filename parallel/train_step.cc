@@ -170,6 +170,11 @@ absl::Status TrainStep::ReduceDomains() {
   return absl::OkStatus();
 }
 
+absl::Status TrainStep::StartSync(int64_t first) {
+  const ScopedPhase phase(&timers_, Phase::kGradientSync);
+  return sync_->MarkComplete(context_, first);
+}
+
 absl::StatusOr<StepResult> TrainStep::ComputeGradient(const SampleSource& source, int64_t step) {
   const int64_t batch_tokens = layout_.StepTokens();
   const uint64_t first_sample = static_cast<uint64_t>((step - 1) * options_.batch.sequences);
@@ -189,10 +194,7 @@ absl::StatusOr<StepResult> TrainStep::ComputeGradient(const SampleSource& source
     statistics_->BeginMicroBatch(layout_.MicroBatchTokens(m));
     Transformer::OnComplete on_complete;
     if (m + 1 == micro_batches) {
-      on_complete = [this](int64_t first) {
-        const ScopedPhase phase(&timers_, Phase::kGradientSync);
-        return sync_->MarkComplete(context_, first);
-      };
+      on_complete = [this](int64_t first) { return StartSync(first); };
     }
     const int64_t tokens = batch.tokens.dim(0);
     EQ_RETURN_IF_ERROR(model_->ForwardBackward(step_context, batch, batch_tokens,

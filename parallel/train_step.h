@@ -103,6 +103,8 @@ class TrainStep {
   MicroBatch Upload(SequenceRange held, SequenceRange range);
   // Adds the losses of those sequences to the sums by domain.
   void Collect(SequenceRange held, SequenceRange range);
+  // See GradientSync::MarkComplete.
+  absl::Status StartSync(int64_t first);
   absl::Status ReduceDomains();
   void Describe(StepResult& result) const;
 

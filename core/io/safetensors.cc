@@ -56,8 +56,9 @@ absl::StatusOr<std::vector<SafetensorsEntry>> LayOut(std::vector<SafetensorsSpec
   uint64_t position = 0;
   for (SafetensorsSpec& spec : tensors) {
     const std::string where = absl::StrCat("cannot write '", path, "': tensor '", spec.name, "' ");
-    if (spec.name == "__metadata__")
+    if (spec.name == "__metadata__") {
       return absl::InvalidArgumentError(where + "is a reserved name");
+    }
     if (!names.insert(spec.name).second) {
       return absl::InvalidArgumentError(where + "is declared twice");
     }

@@ -53,8 +53,9 @@ std::string ProblemList::Quote(const Location& where) const {
   const std::string line = ExpandTabs(lines[index]);
   const size_t column = static_cast<size_t>(where.column) - 1;
   // A field that nobody wrote is missed at the file's start, where a comment tells nothing.
-  if (line.empty() || line.front() == '#' || line.size() > kLongestQuote || column > line.size())
+  if (line.empty() || line.front() == '#' || line.size() > kLongestQuote || column > line.size()) {
     return "";
+  }
   return absl::StrCat("    ", line, "\n    ", std::string(column, ' '), "^\n");
 }
 

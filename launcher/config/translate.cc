@@ -13,7 +13,6 @@ namespace equipoise::launcher {
 namespace {
 
 using google::protobuf::FieldDescriptor;
-using google::protobuf::Message;
 
 routing::LossScope ToScope(config::BalanceLoss::Scope scope) {
   switch (scope) {

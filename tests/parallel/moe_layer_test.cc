@@ -28,7 +28,6 @@ using testing_support::AllClose;
 using testing_support::MoeByDefinition;
 using testing_support::MoeReferenceResult;
 using testing_support::NamedArrays;
-using testing_support::SetDoubles;
 using testing_support::TestContext;
 using testing_support::ToDoubles;
 

@@ -17,10 +17,12 @@ TEST(CheckTest, PassesSilentlyAndEvaluatesOnce) {
 
 TEST(CheckTest, IsAStatementThatFitsAnIfWithoutBraces) {
   bool reached = false;
+  // NOLINTBEGIN(readability-braces-around-statements): they are what is tested.
   if (reached)
     EQ_CHECK(false) << "not taken";
   else
     reached = true;
+  // NOLINTEND(readability-braces-around-statements)
   EXPECT_TRUE(reached);
 }
 

@@ -18,7 +18,6 @@ namespace {
 
 using testing::ExpectError;
 using testing::TestFolder;
-using testing::WriteText;
 
 constexpr int64_t kLength = 8;
 

@@ -14,7 +14,6 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 
 std::string ReadAll(const FileSystem& disk, const std::string& path) {
   auto view = disk.Map(path);

@@ -70,8 +70,9 @@ TEST(ManifestTest, RoundTrip) {
 TEST(ManifestTest, DoublesAreExact) {
   const Philox random(3);
   std::vector<double> values = {INFINITY, -INFINITY, -0.0, 5e-324, 1.7976931348623157e308};
-  for (uint64_t i = 0; i < 1000; ++i)
+  for (uint64_t i = 0; i < 1000; ++i) {
     values.push_back(random.Normal(i) * std::exp2(random.Below(600, i, 1)));
+  }
   auto read = DoublesFromJson(nlohmann::json::parse(DoublesToJson(values).dump()));
   ASSERT_TRUE(read.ok());
   EXPECT_EQ(*read, values);

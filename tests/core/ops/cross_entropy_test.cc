@@ -99,8 +99,8 @@ class ErrorBounds {
     for (size_t t = 0; t < p.ids.size(); ++t) {
       if (p.ids[t] >= 0) AddRow(Row(x_, t), static_cast<size_t>(p.ids[t]));
     }
-    const double chunks = 1.0 + static_cast<double>(p.x.dim(0) / p.options.chunk_rows);
-    dhead = MaxAbs(dhead_) + chunks * epsilon_ * MaxAbs(dhead_before);
+    const int64_t chunks = 1 + p.x.dim(0) / p.options.chunk_rows;
+    dhead = MaxAbs(dhead_) + static_cast<double>(chunks) * epsilon_ * MaxAbs(dhead_before);
   }
 
  private:

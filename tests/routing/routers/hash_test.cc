@@ -8,7 +8,6 @@
 namespace equipoise::routing {
 namespace {
 
-using testing_support::SetDoubles;
 using testing_support::ToDoubles;
 
 RouterOptions HashOptions(int num_experts, int top_k) {

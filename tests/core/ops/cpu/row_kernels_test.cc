@@ -12,7 +12,6 @@
 namespace equipoise::cpu {
 namespace {
 
-using testing_support::AllClose;
 using testing_support::SameBits;
 
 constexpr int64_t kLengths[] = {0, 1, 3, 4, 7, 8, 9, 16, 31, 32, 33, 63, 64, 100, 1027};
