@@ -11,14 +11,26 @@
 namespace equipoise::routing {
 namespace {
 
+TensorView RankedView(RankBy rank_by, const ScoreTile& tile) {
+  switch (rank_by) {
+    case RankBy::kLogits:
+      return tile.logits;
+    case RankBy::kScores:
+      return tile.probabilities;
+    case RankBy::kSimilarities:
+      return tile.latent.similarities;
+  }
+  EQ_CHECK(false) << "rank by " << static_cast<int>(rank_by);
+  return {};
+}
+
 // What a tile's experts are ranked by, into ranking [n, E].
 void Rank(RankBy rank_by, const ScoreTile& tile, TensorView ranking) {
   DispatchFloat(ranking.dtype(), [&]<typename T>() {
     const auto out = ranking.cpu<T>();
-    const auto from =
-        rank_by == RankBy::kLogits ? tile.logits.cpu<T>() : tile.probabilities.cpu<T>();
+    const auto from = RankedView(rank_by, tile).cpu<T>();
     std::copy(from.begin(), from.end(), out.begin());
-    if (rank_by == RankBy::kLogits) return;
+    if (rank_by != RankBy::kScores) return;
     T* row = out.data();
     for (const T normalizer : tile.normalizers.cpu<T>()) {
       cpu::ScaleRow(normalizer, tile.num_experts(), row);

@@ -19,6 +19,8 @@ namespace equipoise::routing {
 enum class RankBy : uint8_t {
   kLogits,  // tell apart what rounding makes equal in the scores
   kScores,  // what a bias or a group's sum is a number of the same size as (DeepSeek)
+  // Of a latent space: a bias then means the same whatever the temperature has become.
+  kSimilarities,
 };
 
 enum class TieRule : uint8_t {
