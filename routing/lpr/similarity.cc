@@ -8,10 +8,21 @@ absl::StatusOr<std::unique_ptr<Similarity>> MakeSimilarity(const RouterOptions& 
                                                            const std::string& name,
                                                            int64_t dimensions,
                                                            ParameterRegistry& parameters) {
-  (void)dimensions, (void)parameters;
   if (name == "COSINE") return MakeCosineSimilarity();
-  return absl::InvalidArgumentError(absl::StrCat("router ", router.kind, ": similarity is '", name,
-                                                 "', not COSINE"));
+  if (name == "CROSS_ATTENTION") {
+    return MakeCrossAttentionSimilarity(router, dimensions, parameters);
+  }
+  if (name == "GAUSSIAN") return MakeGaussianSimilarity();
+  if (name == "MAHALANOBIS") return MakeMahalanobisSimilarity(router, dimensions, parameters);
+  if (name == "KL") return MakeKlSimilarity(router, dimensions, parameters);
+  if (name == "WASSERSTEIN") return MakeWassersteinSimilarity(router, dimensions, parameters);
+  if (name == "BHATTACHARYYA" || name == "HELLINGER") {
+    return MakeOverlapSimilarity(router, dimensions, name == "HELLINGER", parameters);
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("router ", router.kind, ": similarity is '", name,
+                   "', not COSINE or CROSS_ATTENTION or GAUSSIAN or MAHALANOBIS or KL or "
+                   "WASSERSTEIN or BHATTACHARYYA or HELLINGER"));
 }
 
 }  // namespace equipoise::routing

@@ -35,8 +35,28 @@ class Similarity {
 
 // <mu, p> / (|mu| |p|).
 std::unique_ptr<Similarity> MakeCosineSimilarity();
+// exp(-|mu - p|^2 / 2).
+std::unique_ptr<Similarity> MakeGaussianSimilarity();
+// 1 / (1 + sum_d exp(-l_d) (mu - p)_d^2), l learned.
+std::unique_ptr<Similarity> MakeMahalanobisSimilarity(const RouterOptions& router,
+                                                      int64_t dimensions,
+                                                      ParameterRegistry& parameters);
+// <RmsNorm(W_q mu + b_q), RmsNorm(W_k p + b_k)> / sqrt(D).
+std::unique_ptr<Similarity> MakeCrossAttentionSimilarity(const RouterOptions& router,
+                                                         int64_t dimensions,
+                                                         ParameterRegistry& parameters);
+// Of diagonal normal distributions, minus a distance: KL(token || prototype), 2-Wasserstein,
+// Bhattacharyya or Hellinger.
+std::unique_ptr<Similarity> MakeKlSimilarity(const RouterOptions& router, int64_t dimensions,
+                                             ParameterRegistry& parameters);
+std::unique_ptr<Similarity> MakeWassersteinSimilarity(const RouterOptions& router,
+                                                      int64_t dimensions,
+                                                      ParameterRegistry& parameters);
+std::unique_ptr<Similarity> MakeOverlapSimilarity(const RouterOptions& router, int64_t dimensions,
+                                                  bool hellinger, ParameterRegistry& parameters);
 
-// By its name in the settings: "COSINE". Declares what it learns. InvalidArgument lists the names.
+// By its name in the settings: COSINE, CROSS_ATTENTION, GAUSSIAN, MAHALANOBIS, KL, WASSERSTEIN,
+// BHATTACHARYYA or HELLINGER. Declares what it learns. InvalidArgument lists the names.
 absl::StatusOr<std::unique_ptr<Similarity>> MakeSimilarity(const RouterOptions& router,
                                                            const std::string& name,
                                                            int64_t dimensions,

@@ -1,6 +1,5 @@
 // Every parameter's and input's gradient against central differences, with every loss on.
 
-#include <functional>
 #include <ostream>
 #include <string>
 #include <vector>
@@ -22,7 +21,7 @@ constexpr int kExperts = 6;
 
 struct Case {
   const char* name;
-  std::function<LprOptions()> options;
+  LprOptions options;
 };
 
 std::ostream& operator<<(std::ostream& out, const Case& test_case) {
@@ -69,11 +68,17 @@ LprOptions GeometricLearned() {
   return options;
 }
 
+LprOptions WithSimilarity(LprOptions options, const char* similarity) {
+  options.similarity = similarity;
+  options.temperature = 1.3;
+  return options;
+}
+
 class LprGradientTest : public ::testing::TestWithParam<std::tuple<Case, int>> {};
 
 TEST_P(LprGradientTest, MatchesCentralDifferences) {
   const auto& [test_case, top_k] = GetParam();
-  LprOptions options = test_case.options();
+  LprOptions options = test_case.options;
   options.latent_dim = 3;
   RouterOptions router = LprRouterOptions(kHidden, kExperts, top_k);
   router.balance_loss = {0.5, LossScope::kGlobalBatch};
@@ -118,13 +123,26 @@ TEST_P(LprGradientTest, MatchesCentralDifferences) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, LprGradientTest,
-                         ::testing::Combine(::testing::Values(Case{"REFERENCE", Reference},
-                                                              Case{"LEAN", Lean},
-                                                              Case{"GEOMETRIC", Geometric},
-                                                              Case{"DECODE", GeometricWithDecode},
-                                                              Case{"LEARNED", GeometricLearned}),
+INSTANTIATE_TEST_SUITE_P(Modes, LprGradientTest,
+                         ::testing::Combine(::testing::Values(Case{"REFERENCE", Reference()},
+                                                              Case{"LEAN", Lean()},
+                                                              Case{"GEOMETRIC", Geometric()},
+                                                              Case{"DECODE", GeometricWithDecode()},
+                                                              Case{"LEARNED", GeometricLearned()}),
                                             ::testing::Values(1, 2, kExperts)));
+
+INSTANTIATE_TEST_SUITE_P(
+    Similarities, LprGradientTest,
+    ::testing::Combine(
+        ::testing::Values(Case{"GAUSSIAN", WithSimilarity(Lean(), "GAUSSIAN")},
+                          Case{"MAHALANOBIS", WithSimilarity(Lean(), "MAHALANOBIS")},
+                          Case{"CROSS_ATTENTION", WithSimilarity(Lean(), "CROSS_ATTENTION")},
+                          Case{"GAUSSIAN_WITH_VARIANCES", WithSimilarity(Reference(), "GAUSSIAN")},
+                          Case{"KL", WithSimilarity(Reference(), "KL")},
+                          Case{"WASSERSTEIN", WithSimilarity(Reference(), "WASSERSTEIN")},
+                          Case{"BHATTACHARYYA", WithSimilarity(Reference(), "BHATTACHARYYA")},
+                          Case{"HELLINGER", WithSimilarity(Reference(), "HELLINGER")}),
+        ::testing::Values(1, 2, kExperts)));
 
 }  // namespace
 }  // namespace equipoise::routing
