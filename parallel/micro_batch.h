@@ -17,6 +17,7 @@ namespace equipoise::parallel {
 struct MicroBatch {
   ConstTensorView tokens;   // I32 [T], the inputs
   ConstTensorView targets;  // I32 [T], kIgnoredTarget for no loss
+  ConstTensorView domains;  // I32 [T], where the tokens come from; absent: one domain
   int64_t sequence_length = 1;
   int64_t first_token = 0;  // index of row 0 among all tokens of the step
   int64_t step = 0;

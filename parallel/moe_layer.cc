@@ -51,6 +51,7 @@ routing::RouterInput MoeLayer::InputOf(const MicroBatch& batch, const Saved& sav
   routing::RouterInput input;
   input.x = saved.norm;
   input.token_ids = batch.tokens;
+  input.domains = batch.domains;
   input.sequence_length = batch.sequence_length;
   input.first_token = batch.first_token;
   input.step = batch.step;

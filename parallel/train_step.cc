@@ -78,12 +78,14 @@ absl::Status TrainStep::CreateMemory(Device& device) {
   const int64_t tokens = sequences * options_.batch.sequence_length;
   EQ_ASSIGN_OR_RETURN(tokens_, Tensor::Create(device, DType::kI32, {tokens}));
   EQ_ASSIGN_OR_RETURN(targets_, Tensor::Create(device, DType::kI32, {tokens}));
+  EQ_ASSIGN_OR_RETURN(domains_, Tensor::Create(device, DType::kI32, {tokens}));
   EQ_ASSIGN_OR_RETURN(losses_, Tensor::Create(device, DType::kF64, {tokens}));
   EQ_ASSIGN_OR_RETURN(domain_sums_, Tensor::Create(device, DType::kF64, {2 * num_domains_}));
   const int64_t held = layout_.OfRank(world_.rank()).size();
   host_tokens_.resize(
       static_cast<size_t>(std::max(held, sequences) * options_.batch.sequence_length));
   host_targets_.resize(host_tokens_.size());
+  host_domains_.resize(host_tokens_.size());
   host_losses_.resize(static_cast<size_t>(tokens));
   host_domain_sums_.resize(static_cast<size_t>(2 * num_domains_));
   sample_.resize(static_cast<size_t>(options_.batch.sequence_length) + 1);
@@ -120,6 +122,7 @@ absl::Status TrainStep::Read(const SampleSource& source, uint64_t first, Sequenc
       EQ_RETURN_IF_ERROR(source(first + static_cast<uint64_t>(range.begin + i), sample_, &domain));
       EQ_CHECK(domain >= 0 && domain < num_domains_) << "domain " << domain;
       sequence_domain_[static_cast<size_t>(i)] = domain;
+      std::fill_n(host_domains_.begin() + i * length, length, static_cast<int32_t>(domain));
       std::copy_n(sample_.begin(), length, host_tokens_.begin() + i * length);
       std::copy_n(sample_.begin() + 1, length, host_targets_.begin() + i * length);
     }
@@ -140,7 +143,11 @@ MicroBatch TrainStep::Upload(SequenceRange held, SequenceRange range) {
       context_, std::span<const int32_t>(host_tokens_).subspan(begin, size), tokens);
   comm::MirrorToDevice<int32_t>(
       context_, std::span<const int32_t>(host_targets_).subspan(begin, size), targets);
+  const TensorView domains = domains_.view().Rows(0, range.size() * length);
+  comm::MirrorToDevice<int32_t>(
+      context_, std::span<const int32_t>(host_domains_).subspan(begin, size), domains);
   batch.tokens = tokens;
+  batch.domains = domains;
   batch.targets = targets;
   batch.sequence_length = length;
   batch.first_token = range.begin * length;

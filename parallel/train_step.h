@@ -129,11 +129,13 @@ class TrainStep {
   // Of the micro-batch under way.
   Tensor tokens_;                    // I32 [max T]
   Tensor targets_;                   // I32 [max T]
+  Tensor domains_;                   // I32 [max T]
   Tensor losses_;                    // F64 [max T]
   std::vector<double> host_losses_;  // [max T]
   // Of the step, this rank's sequences.
   std::vector<int32_t> host_tokens_;
   std::vector<int32_t> host_targets_;
+  std::vector<int32_t> host_domains_;
   std::vector<int> sequence_domain_;
   std::vector<int32_t> sample_;  // [S + 1], the one being read
   // Of the step: F64 [2 * num_domains], sums of cross entropy, then numbers of tokens.

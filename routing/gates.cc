@@ -19,7 +19,7 @@ void ForEachRow(const GateRule& rule, const ScoreTile& tile, Body&& body) {
   const T guard = tile.function == ScoreFunction::kSigmoid ? static_cast<T>(1e-20) : T{0};
   for (int64_t row = 0; row < tile.num_rows(); ++row, p += num_experts, ids += top_k) {
     const T normalizer = normalizers[static_cast<size_t>(row)];
-    const auto score = [=](int64_t k) { return normalizer * p[ids[k]]; };
+    const auto score = [=](int64_t k) { return ids[k] >= 0 ? normalizer * p[ids[k]] : T{0}; };
     T factor = static_cast<T>(rule.scaling_factor);
     if (rule.normalize) {
       T sum = guard;
@@ -35,6 +35,7 @@ void Backward(const GateRule& rule, const ScoreTile& tile, ConstTensorView exper
               ConstTensorView dgates, const ScoreTileGradient& gradient) {
   const int64_t top_k = tile.selected.dim(1);
   const auto live = expert_ids.cpu<int32_t>();
+  const auto ids = tile.selected.cpu<int32_t>();
   const auto dgate = dgates.cpu<T>();
   const auto dscore = gradient.selected_scores.cpu<T>();
   const T scale = static_cast<T>(rule.scaling_factor);
@@ -48,7 +49,9 @@ void Backward(const GateRule& rule, const ScoreTile& tile, ConstTensorView exper
     }
     for (int64_t k = 0; k < top_k; ++k) {
       const size_t copy = begin + static_cast<size_t>(k);
-      dscore[copy] = factor * ((live[copy] >= 0 ? dgate[copy] : T{0}) - mean);
+      // An expert that was never chosen has no score; the factor may then be one over zero.
+      const bool chosen = ids[copy] >= 0;
+      dscore[copy] = chosen ? factor * ((live[copy] >= 0 ? dgate[copy] : T{0}) - mean) : T{0};
     }
   });
 }
@@ -62,8 +65,11 @@ void ComputeGates(const Context& context, const GateRule& rule, const ScoreTile&
   EQ_CHECK_EQ(gates.shape(), tile.selected.shape());
   DispatchFloat(gates.dtype(), [&]<typename T>() {
     T* out = gates.cpu<T>().data();
+    const int32_t* ids = tile.selected.cpu<int32_t>().data();
     ForEachRow<T>(rule, tile, [&](int64_t row, auto score, T factor) {
-      for (int64_t k = 0; k < top_k; ++k) out[row * top_k + k] = factor * score(k);
+      for (int64_t k = 0; k < top_k; ++k) {
+        out[row * top_k + k] = ids[row * top_k + k] >= 0 ? factor * score(k) : T{0};
+      }
     });
   });
 }

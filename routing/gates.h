@@ -16,7 +16,7 @@ struct GateRule {
   double scaling_factor = 1.0;
 };
 
-// gates [n, K] of the experts in tile.selected.
+// gates [n, K] of the experts in tile.selected; 0 where there is none (-1).
 void ComputeGates(const Context& context, const GateRule& rule, const ScoreTile& tile,
                   TensorView gates);
 

@@ -27,13 +27,21 @@ class LinearLogits final : public LogitSource {
 
 }  // namespace
 
-std::unique_ptr<LogitSource> MakeLinearLogits(const RouterOptions& options,
-                                              ParameterRegistry& parameters) {
+Parameter* DeclareGate(const RouterOptions& options, ParameterRegistry& parameters) {
   ParameterSpec spec;
   spec.shape = {options.num_experts, options.hidden};
   spec.init_stddev = options.init_stddev;
   spec.parts = {{options.name_prefix + "gate.weight", spec.shape}};
-  return std::make_unique<LinearLogits>(parameters.Declare(std::move(spec)));
+  return parameters.Declare(std::move(spec));
+}
+
+std::unique_ptr<LogitSource> MakeLinearLogits(const Parameter* weight) {
+  return std::make_unique<LinearLogits>(weight);
+}
+
+std::unique_ptr<LogitSource> MakeLinearLogits(const RouterOptions& options,
+                                              ParameterRegistry& parameters) {
+  return MakeLinearLogits(DeclareGate(options, parameters));
 }
 
 }  // namespace equipoise::routing

@@ -30,6 +30,9 @@ class LogitSource {
 // options.init_stddev. The registry outlives it.
 std::unique_ptr<LogitSource> MakeLinearLogits(const RouterOptions& options,
                                               ParameterRegistry& parameters);
+std::unique_ptr<LogitSource> MakeLinearLogits(const Parameter* weight);
+// W alone, as declared by the first.
+Parameter* DeclareGate(const RouterOptions& options, ParameterRegistry& parameters);
 
 }  // namespace equipoise::routing
 

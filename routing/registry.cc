@@ -11,8 +11,18 @@
 #include "core/base/status_macros.h"
 #include "routing/router.h"
 
-#define EQ_ROUTERS(ROUTER)        \
-  ROUTER("top_k", MakeTopKRouter) \
+#define EQ_ROUTERS(ROUTER)                                  \
+  ROUTER("top_k", MakeTopKRouter)                           \
+  ROUTER("switch", MakeSwitchRouter)                        \
+  ROUTER("group_limited", MakeGroupLimitedRouter)           \
+  ROUTER("aux_free_bias", MakeAuxFreeBiasRouter)            \
+  ROUTER("quantile_balancing", MakeQuantileBalancingRouter) \
+  ROUTER("expert_choice", MakeExpertChoiceRouter)           \
+  ROUTER("sinkhorn", MakeSinkhornRouter)                    \
+  ROUTER("entropy_adaptive", MakeEntropyAdaptiveRouter)     \
+  ROUTER("token_resonance", MakeTokenResonanceRouter)       \
+  ROUTER("two_level_hash", MakeTwoLevelHashRouter)          \
+  ROUTER("grap", MakeGrapRouter)                            \
   ROUTER("hash", MakeHashRouter)
 
 namespace equipoise::routing {

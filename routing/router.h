@@ -67,6 +67,7 @@ struct RouterOptions {
 struct RouterInput {
   ConstTensorView x;          // [T, H]
   ConstTensorView token_ids;  // I32 [T], vocabulary ids
+  ConstTensorView domains;    // I32 [T], index of the data's domain; absent: one domain
   int64_t sequence_length = 1;
   int64_t first_token = 0;  // index of row 0 among all tokens of the step
   int64_t step = 0;

@@ -23,7 +23,7 @@ ScoreRouter::ScoreRouter(const RouterOptions& options, ScoreRouterParts parts)
   EQ_CHECK((parts_.logits != nullptr) != (parts_.latent != nullptr))
       << "logits come from one place";
   if (options.balance_loss.coefficient > 0.0) {
-    AddLoss(MakeBalanceLoss(options.balance_loss, options.num_experts, options.top_k));
+    AddLoss(MakeBalanceLoss(options.balance_loss, options.num_experts));
   }
   if (options.z_loss.coefficient > 0.0) AddLoss(MakeZLoss(options.z_loss));
   for (auto& loss : parts_.losses) AddLoss(std::move(loss));
@@ -42,7 +42,11 @@ void ScoreRouter::AddLoss(std::unique_ptr<RouterLoss> loss) {
 }
 
 int64_t ScoreRouter::saved_per_token() const {
-  return latent_.moments + (saves_ids() ? options_.top_k : 0);
+  return latent_.moments + (saves_ids() ? max_copies_per_token() : 0);
+}
+
+int64_t ScoreRouter::max_copies_per_token() const {
+  return parts_.sequence != nullptr ? parts_.sequence->max_copies() : options_.top_k;
 }
 
 LossScope ScoreRouter::statistics_scope() const {
@@ -55,7 +59,7 @@ LossScope ScoreRouter::statistics_scope() const {
 
 void ScoreRouter::CheckShapes(const RouterInput& input, const RouterOutput& output) const {
   const int64_t num_tokens = input.x.dim(0);
-  const Shape copies = {num_tokens, options_.top_k};
+  const Shape copies = {num_tokens, max_copies_per_token()};
   EQ_CHECK_EQ(input.x.dim(1), options_.hidden);
   EQ_CHECK(input.sequence_length > 0 && num_tokens % input.sequence_length == 0)
       << num_tokens << " tokens in sequences of " << input.sequence_length;
@@ -102,8 +106,8 @@ ScoreTile ScoreRouter::AllocateTile(Workspace& workspace, DType dtype) const {
 }
 
 ScoreTileGradient ScoreRouter::AllocateGradient(Workspace& workspace, DType dtype) const {
-  ScoreTileGradient gradient = AllocateScoreTileGradient(workspace, dtype, kTileTokens,
-                                                         options_.num_experts, options_.top_k);
+  ScoreTileGradient gradient = AllocateScoreTileGradient(
+      workspace, dtype, kTileTokens, options_.num_experts, max_copies_per_token());
   if (parts_.latent == nullptr) return gradient;
   gradient.latent.moments = workspace.Allocate(dtype, {kTileTokens, latent_.moments});
   gradient.latent.directions = workspace.Allocate(dtype, {kTileTokens, latent_.dimensions});
@@ -188,6 +192,36 @@ void ScoreRouter::LogitsBackward(const Context& context, ConstTensorView x, cons
   parts_.logits->Backward(context, x, gradient.logits, dx);
 }
 
+void ScoreRouter::SelectSequences(const Context& context, const RouterInput& input,
+                                  const ScoreTile& largest, TensorView noisy,
+                                  TensorView expert_ids) const {
+  if (parts_.sequence == nullptr) return;
+  const int64_t length = input.sequence_length;
+  WorkspaceFrame frame(*context.scratch);
+  const TensorView logits =
+      context.scratch->Allocate(input.x.dtype(), {length, options_.num_experts});
+  for (int64_t first = 0; first < input.x.dim(0); first += length) {
+    for (int64_t row = 0; row < length; row += kTileTokens) {
+      const int64_t end = std::min(row + kTileTokens, length);
+      ScoreTile tile = FirstRows(largest, end - row);
+      tile.logits = logits.Rows(row, end);
+      ComputeLogits(context, TileOfX(context, input, first + row, first + end, noisy), tile);
+    }
+    parts_.sequence->Select(context,
+                            {input.training, logits, input.token_ids.Rows(first, first + length)},
+                            expert_ids.Rows(first, first + length));
+  }
+}
+
+void ScoreRouter::SelectTile(const Context& context, const RouterInput& input,
+                             const ScoreTile& tile, TensorView ids, std::span<double> sums) const {
+  if (parts_.sequence != nullptr) return;
+  const ConstTensorView token_ids =
+      input.token_ids.Rows(tile.first_row, tile.first_row + tile.num_rows());
+  selector_.Select(context, tile, token_ids, ids, SelectorSums(sums));
+  if (parts_.trimmer != nullptr) parts_.trimmer->Trim(context, tile, ids);
+}
+
 void ScoreRouter::Forward(const Context& context, const RouterInput& input,
                           const RouterOutput& output) const {
   CheckShapes(input, output);
@@ -200,6 +234,7 @@ void ScoreRouter::Forward(const Context& context, const RouterInput& input,
   const std::span<double> state = AllocateState(*context.scratch);
   const TensorView noisy = AllocateNoisy(*context.scratch, input);
   const MicroBatch batch = BatchOf(input, output.expert_ids);
+  SelectSequences(context, input, largest, noisy, output.expert_ids);
   for (int64_t row = 0; row < num_tokens; row += kTileTokens) {
     const int64_t end = std::min(row + kTileTokens, num_tokens);
     ScoreTile tile = FirstRows(largest, end - row);
@@ -209,7 +244,7 @@ void ScoreRouter::Forward(const Context& context, const RouterInput& input,
     tile.latent.moments = SavedMoments(output, row, end);
     ComputeLogits(context, TileOfX(context, input, row, end, noisy), tile);
     ComputeScores(context, tile);
-    selector_.Select(context, tile, input.token_ids.Rows(row, end), ids, SelectorSums(sums));
+    SelectTile(context, input, tile, ids, sums);
     ComputeGates(context, parts_.gates, tile, output.gates.Rows(row, end));
     sums[static_cast<size_t>(layout_.entropy())] += SumOfEntropies(context, tile);
     for (const PlacedLoss& placed : losses_) {

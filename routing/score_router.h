@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "routing/copy_trimmer.h"
 #include "routing/gates.h"
 #include "routing/jitter.h"
 #include "routing/latent_scorer.h"
@@ -15,6 +16,7 @@
 #include "routing/router.h"
 #include "routing/score_tile.h"
 #include "routing/selector.h"
+#include "routing/sequence_selector.h"
 #include "routing/statistics.h"
 
 namespace equipoise::routing {
@@ -27,7 +29,9 @@ struct ScoreRouterParts {
   ScoreFunction score = ScoreFunction::kSoftmax;
   GateRule gates;
   SelectionOptions selection;
-  double jitter = 0.0;  // amplitude, in [0, 1); see InputJitter
+  std::unique_ptr<CopyTrimmer> trimmer;        // or none: every token keeps its K experts
+  std::unique_ptr<SequenceSelector> sequence;  // or none; chooses instead of `selection`
+  double jitter = 0.0;                         // amplitude, in [0, 1); see InputJitter
   // Losses besides those of RouterOptions.
   std::vector<std::unique_ptr<RouterLoss>> losses;
   std::unique_ptr<ExpertInputTerm> expert_input;  // or none
@@ -44,7 +48,7 @@ class ScoreRouter final : public Router {
   ScoreRouter(const RouterOptions& options, ScoreRouterParts parts);
 
   const std::string& kind() const override { return options_.kind; }
-  int64_t max_copies_per_token() const override { return options_.top_k; }
+  int64_t max_copies_per_token() const override;
   int64_t num_statistics() const override { return num_statistics_; }
   int64_t saved_per_token() const override;
   LossScope statistics_scope() const override;
@@ -86,6 +90,11 @@ class ScoreRouter final : public Router {
   void AddLoss(std::unique_ptr<RouterLoss> loss);
   // Dropped copies lose their id, which the backward pass needs: it is saved.
   bool saves_ids() const { return options_.capacity.factor > 0.0; }
+  // Fills expert_ids of all sequences by parts_.sequence.
+  void SelectSequences(const Context& context, const RouterInput& input, const ScoreTile& largest,
+                       TensorView noisy, TensorView expert_ids) const;
+  void SelectTile(const Context& context, const RouterInput& input, const ScoreTile& tile,
+                  TensorView ids, std::span<double> sums) const;
   // The selector's segment of the sums: the last.
   template <typename T>
   std::span<T> SelectorSums(std::span<T> all) const {

@@ -7,6 +7,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "core/base/status_macros.h"
+#include "routing/logits.h"
+#include "routing/losses/entropy.h"
+#include "routing/losses/orthogonality.h"
 
 namespace equipoise::routing {
 namespace {
@@ -31,7 +34,39 @@ absl::Status ReadGroups(const RouterOptions& options, GroupLimitOptions& groups)
   return absl::OkStatus();
 }
 
+absl::Status ReadEntropyLoss(const RouterOptions& options, ScoreRouterParts& parts) {
+  EntropyLossOptions loss;
+  loss.coefficient = options.settings.GetDouble("entropy_loss.coefficient");
+  loss.order = options.settings.GetDouble("entropy_loss.order");
+  if (!std::isfinite(loss.coefficient) || !(loss.order >= 1.0 && loss.order <= 1e3)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "router ", options.kind, ": entropy_loss of coefficient ", loss.coefficient, " and order ",
+        loss.order, "; the first must be finite, the second in [1, 1000]"));
+  }
+  if (loss.coefficient != 0.0) parts.losses.push_back(MakeEntropyLoss(loss));
+  return absl::OkStatus();
+}
+
 }  // namespace
+
+absl::Status AddLinearLogits(const RouterOptions& options, ParameterRegistry& parameters,
+                             ScoreRouterParts& parts) {
+  const Parameter* weight = DeclareGate(options, parameters);
+  parts.logits = MakeLinearLogits(weight);
+  if (!options.settings.Has("orthogonality_loss.coefficient")) return absl::OkStatus();
+  OrthogonalityLossOptions loss;
+  loss.coefficient = options.settings.GetDouble("orthogonality_loss.coefficient");
+  EQ_ASSIGN_OR_RETURN(const int form,
+                      ReadEnum(options, "orthogonality_loss.form", {"COSINE", "GRAM"}));
+  loss.form = static_cast<OrthogonalityForm>(form);
+  if (!std::isfinite(loss.coefficient) || loss.coefficient < 0.0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("router ", options.kind, ": orthogonality_loss.coefficient is ",
+                     loss.coefficient, ", must be finite and not negative"));
+  }
+  if (loss.coefficient > 0.0) parts.losses.push_back(MakeOrthogonalityLoss(loss, weight));
+  return absl::OkStatus();
+}
 
 absl::StatusOr<int> ReadEnum(const RouterOptions& options, const char* setting,
                              std::initializer_list<const char*> names) {
@@ -84,6 +119,9 @@ absl::StatusOr<ScoreRouterParts> ReadScoreParts(const RouterOptions& options,
   if (!(parts.jitter >= 0.0 && parts.jitter < 1.0)) {
     return absl::InvalidArgumentError(
         absl::StrCat("router ", options.kind, ": jitter is ", parts.jitter, ", must be in [0, 1)"));
+  }
+  if (settings.Has("entropy_loss.coefficient")) {
+    EQ_RETURN_IF_ERROR(ReadEntropyLoss(options, parts));
   }
   EQ_ASSIGN_OR_RETURN(parts.selection, ReadSelection(options, parts.selection));
   return parts;

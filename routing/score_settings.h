@@ -22,9 +22,15 @@ absl::StatusOr<SelectionOptions> ReadSelection(const RouterOptions& options,
                                                SelectionOptions selection = {});
 
 // Besides: `score` (SOFTMAX, SIGMOID), `selection` (SCORE_ALL, SCORE_SELECTED), `renormalise`,
-// `scaling_factor`, `jitter`. Leaves `logits` to the router.
+// `scaling_factor`, `jitter`, and `entropy_loss.coefficient`, `entropy_loss.order`. Leaves `logits`
+// to the router.
 absl::StatusOr<ScoreRouterParts> ReadScoreParts(const RouterOptions& options,
                                                 ScoreRouterParts parts = {});
+
+// parts.logits = x W^T (MakeLinearLogits), with the loss on W of `orthogonality_loss.coefficient`
+// and `orthogonality_loss.form` (COSINE, GRAM).
+absl::Status AddLinearLogits(const RouterOptions& options, ParameterRegistry& parameters,
+                             ScoreRouterParts& parts);
 
 // The index of a setting's value in `names`.
 absl::StatusOr<int> ReadEnum(const RouterOptions& options, const char* setting,

@@ -42,7 +42,8 @@ struct ScoreTile {
   // probabilities for kSoftmax; for kSigmoid absent unless asked for.
   TensorView softmax;
   TensorView log_sum_exp;
-  // I32 [n, K]: the experts chosen, before capacity.
+  // I32 [n, K]: the experts chosen, before capacity. -1: none, in routers that give tokens any
+  // number of experts.
   ConstTensorView selected;
   LatentTile latent;
 

@@ -49,12 +49,15 @@ void BackwardTile(const ScoreTile& tile, const ScoreTileGradient& gradient) {
   T* dlogits = gradient.logits.cpu<T>().data();
   for (const T normalizer : normalizers) {
     if (tile.function == ScoreFunction::kSoftmax) {
-      for (int64_t k = 0; k < top_k; ++k) dp[ids[k]] += ds[k];
+      for (int64_t k = 0; k < top_k; ++k) {
+        if (ids[k] >= 0) dp[ids[k]] += ds[k];
+      }
       cpu::AddSoftmaxGradientRow(p, dp, cpu::DotRow(p, dp, num_experts), num_experts, dlogits);
     } else {
       cpu::AddSigmoidGradientRow(p, normalizer, dp, cpu::DotRow(p, dp, num_experts), num_experts,
                                  dlogits);
       for (int64_t k = 0; k < top_k; ++k) {
+        if (ids[k] < 0) continue;
         const T score = normalizer * p[ids[k]];
         dlogits[ids[k]] += score * (T{1} - score) * ds[k];
       }

@@ -1,6 +1,7 @@
 #include "routing/losses/balance.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "core/base/check.h"
 #include "routing/cpu/score_rows.h"
@@ -11,22 +12,22 @@ namespace {
 
 class BalanceLoss : public RouterLoss {
  public:
-  BalanceLoss(double coefficient, int num_experts, int top_k)
-      : coefficient_(coefficient), num_experts_(num_experts), top_k_(top_k) {}
+  BalanceLoss(double coefficient, int num_experts)
+      : coefficient_(coefficient), num_experts_(num_experts) {}
   const std::string& name() const override { return name_; }
 
  protected:
-  // E * f_e is this many times the copies of e among `tokens` tokens.
-  double LoadFactor(int64_t tokens) const {
-    return num_experts_ / (static_cast<double>(top_k_) * static_cast<double>(tokens));
+  // E * f_e is this many times the copies of e; 0 where there are none.
+  double LoadFactor(std::span<const double> load) const {
+    const double copies = std::accumulate(load.begin(), load.end(), 0.0);
+    return copies > 0.0 ? static_cast<double>(num_experts_) / copies : 0.0;
   }
 
   // gradient.probabilities += coefficient * E * f / batch_tokens for rows [begin, end) of the tile,
-  // f from `load` copies over `load_tokens` tokens.
-  void AddLoadGradient(std::span<const double> load, int64_t load_tokens, int64_t batch_tokens,
-                       int64_t begin, int64_t end, const ScoreTileGradient& gradient) const {
-    const double factor =
-        coefficient_ * LoadFactor(load_tokens) / static_cast<double>(batch_tokens);
+  // f from `load` copies.
+  void AddLoadGradient(std::span<const double> load, int64_t batch_tokens, int64_t begin,
+                       int64_t end, const ScoreTileGradient& gradient) const {
+    const double factor = coefficient_ * LoadFactor(load) / static_cast<double>(batch_tokens);
     DispatchFloat(gradient.probabilities.dtype(), [&]<typename T>() {
       T* dp = gradient.probabilities.cpu<T>().data();
       for (int64_t row = begin; row < end; ++row) {
@@ -50,14 +51,13 @@ class BalanceLoss : public RouterLoss {
   const std::string name_ = "balance";
   const double coefficient_;
   const int64_t num_experts_;
-  const int64_t top_k_;
 };
 
 // Scopes whose load is known only when all ranks' sums are added up.
 class ReducedBalanceLoss final : public BalanceLoss {
  public:
-  ReducedBalanceLoss(const BalanceLossOptions& options, int num_experts, int top_k)
-      : BalanceLoss(options.coefficient, num_experts, top_k), scope_(options.scope) {}
+  ReducedBalanceLoss(const BalanceLossOptions& options, int num_experts)
+      : BalanceLoss(options.coefficient, num_experts), scope_(options.scope) {}
 
   int64_t num_statistics() const override { return num_experts_; }
   LossScope load_scope() const override { return scope_; }
@@ -73,15 +73,14 @@ class ReducedBalanceLoss final : public BalanceLoss {
                    const ScoreTileGradient& gradient) const override {
     (void)context, (void)batch, (void)state;
     if (statistics.load.empty() || statistics.load_tokens == 0) return;
-    AddLoadGradient(statistics.load, statistics.load_tokens, statistics.batch_tokens, 0,
-                    tile.num_rows(), gradient);
+    AddLoadGradient(statistics.load, statistics.batch_tokens, 0, tile.num_rows(), gradient);
   }
 
   double Value(std::span<const double> sums, const StepStatistics& statistics) const override {
     if (statistics.load.empty() || statistics.load_tokens == 0) return 0.0;
     double total = 0.0;
     for (size_t e = 0; e < sums.size(); ++e) total += statistics.load[e] * sums[e];
-    return coefficient_ * LoadFactor(statistics.load_tokens) * total /
+    return coefficient_ * LoadFactor(statistics.load) * total /
            static_cast<double>(statistics.batch_tokens);
   }
 
@@ -93,8 +92,8 @@ class ReducedBalanceLoss final : public BalanceLoss {
 // State: copies [E], then sums of probabilities [E], of the current group.
 class GroupBalanceLoss final : public BalanceLoss {
  public:
-  GroupBalanceLoss(const BalanceLossOptions& options, int num_experts, int top_k)
-      : BalanceLoss(options.coefficient, num_experts, top_k),
+  GroupBalanceLoss(const BalanceLossOptions& options, int num_experts)
+      : BalanceLoss(options.coefficient, num_experts),
         by_sequence_(options.scope == LossScope::kSequence) {}
 
   int64_t num_statistics() const override { return 1; }
@@ -113,7 +112,7 @@ class GroupBalanceLoss final : public BalanceLoss {
       double total = 0.0;
       for (size_t e = 0; e < load.size(); ++e) total += load[e] * probabilities[e];
       // Tokens of the group times E * sum f P: the mean P's division by tokens cancels.
-      sums[0] += LoadFactor(group_end - group_begin) * total;
+      sums[0] += LoadFactor(load) * total;
       std::fill(probabilities.begin(), probabilities.end(), 0.0);
     });
   }
@@ -128,7 +127,7 @@ class GroupBalanceLoss final : public BalanceLoss {
       if (tile.first_row + begin == group_begin) {
         LoadOfRows(batch, group_begin, group_begin + group_tokens, load);
       }
-      AddLoadGradient(load, group_tokens, statistics.batch_tokens, begin, end, gradient);
+      AddLoadGradient(load, statistics.batch_tokens, begin, end, gradient);
     });
   }
 
@@ -167,15 +166,14 @@ class GroupBalanceLoss final : public BalanceLoss {
 
 }  // namespace
 
-std::unique_ptr<RouterLoss> MakeBalanceLoss(const BalanceLossOptions& options, int num_experts,
-                                            int top_k) {
+std::unique_ptr<RouterLoss> MakeBalanceLoss(const BalanceLossOptions& options, int num_experts) {
   switch (options.scope) {
     case LossScope::kGlobalBatch:
     case LossScope::kRunning:
-      return std::make_unique<ReducedBalanceLoss>(options, num_experts, top_k);
+      return std::make_unique<ReducedBalanceLoss>(options, num_experts);
     case LossScope::kMicroBatch:
     case LossScope::kSequence:
-      return std::make_unique<GroupBalanceLoss>(options, num_experts, top_k);
+      return std::make_unique<GroupBalanceLoss>(options, num_experts);
   }
   EQ_CHECK(false) << "loss scope " << static_cast<int>(options.scope);
   return nullptr;

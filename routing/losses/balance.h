@@ -18,8 +18,7 @@ namespace equipoise::routing {
 //
 // So the last two are means over the step's tokens of the loss of the token's own group, and
 // their sums over ranks and micro-batches are as linear as the others'.
-std::unique_ptr<RouterLoss> MakeBalanceLoss(const BalanceLossOptions& options, int num_experts,
-                                            int top_k);
+std::unique_ptr<RouterLoss> MakeBalanceLoss(const BalanceLossOptions& options, int num_experts);
 
 }  // namespace equipoise::routing
 

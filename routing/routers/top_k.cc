@@ -10,7 +10,7 @@
 //                            same either way.
 //   renormalise (bool)       divide the gates by their sum over the K chosen
 //   scaling_factor (double)  multiplies every gate; finite, > 0
-//   bias, groups, jitter     the shared pieces of score_settings.h
+//   bias, groups, jitter, entropy_loss, orthogonality_loss   shared pieces, see score_settings.h
 // Mixtral and Qwen3-MoE with norm_topk_prob: SOFTMAX, SCORE_ALL, true, 1.
 // DeepSeek-V3: SIGMOID, SCORE_ALL, true, 2.5.
 //
@@ -28,7 +28,7 @@ namespace equipoise::routing {
 absl::StatusOr<std::unique_ptr<Router>> MakeTopKRouter(const RouterOptions& options,
                                                        ParameterRegistry& parameters) {
   EQ_ASSIGN_OR_RETURN(ScoreRouterParts parts, ReadScoreParts(options));
-  parts.logits = MakeLinearLogits(options, parameters);
+  EQ_RETURN_IF_ERROR(AddLinearLogits(options, parameters, parts));
   return std::make_unique<ScoreRouter>(options, std::move(parts));
 }
 

@@ -31,6 +31,76 @@ RouterOptions TopKOptions(int64_t hidden, int num_experts, int top_k) {
   return options;
 }
 
+void SetBias(const std::string& rule, double rate, Settings& settings) {
+  settings.Set("bias.rule", rule);
+  settings.Set("bias.rate", rate);
+  settings.Set("bias.centre", false);
+  settings.Set("bias.bins", int64_t{128});
+  settings.Set("bias.range", 1.0);
+}
+
+void SetGroups(int num_groups, int top_groups, const std::string& score, Settings& settings) {
+  settings.Set("groups.num_groups", int64_t{num_groups});
+  settings.Set("groups.top_groups", int64_t{top_groups});
+  settings.Set("groups.score", score);
+}
+
+Settings DefaultSettings(const std::string& kind) {
+  Settings settings;
+  if (kind == "top_k") return TopKSettings("SOFTMAX", "SCORE_ALL", true, 1.0);
+  if (kind == "switch") settings.Set("jitter", 0.01);
+  if (kind == "group_limited") {
+    settings.Set("rule", std::string("V3"));
+    settings.Set("num_groups", int64_t{1});
+    settings.Set("top_groups", int64_t{1});
+    settings.Set("scaling_factor", 1.0);
+  }
+  if (kind == "aux_free_bias" || kind == "quantile_balancing") {
+    settings = TopKSettings("SIGMOID", "SCORE_ALL", true, 1.0);
+    settings.Set("rate", kind == "aux_free_bias" ? 1e-3 : 0.5);
+    settings.Set("rule", std::string("SIGN"));
+    settings.Set("centre", false);
+    settings.Set("bins", int64_t{128});
+    settings.Set("range", 1.0);
+  }
+  if (kind == "grap") settings.Set("renormalise", false);
+  if (kind == "expert_choice") {
+    settings.Set("capacity_factor", 1.0);
+    settings.Set("max_copies", int64_t{0});
+  }
+  if (kind == "sinkhorn") {
+    settings.Set("score", std::string("SOFTMAX"));
+    settings.Set("renormalise", true);
+    settings.Set("iterations", int64_t{20});
+    settings.Set("tolerance", 1e-4);
+  }
+  if (kind == "token_resonance") {
+    settings.Set("capacity_factor", 1.0);
+    settings.Set("threshold", 0.0);
+    settings.Set("capacity_safety", 0.0);
+  }
+  if (kind == "entropy_adaptive") {
+    settings.Set("entropy_order", 1.1);
+    settings.Set("entropy_threshold", 0.9);
+    settings.Set("top_p", 0.75);
+    settings.Set("min_copies", int64_t{2});
+  }
+  if (kind == "two_level_hash") {
+    settings.Set("num_groups", int64_t{1});
+    settings.Set("group_key", std::string("SEQUENCE"));
+    settings.Set("position_block", int64_t{64});
+    settings.Set("expert_key", std::string("TOKEN"));
+  }
+  return settings;
+}
+
+RouterOptions OptionsOf(const std::string& kind, int64_t hidden, int num_experts, int top_k) {
+  RouterOptions options = TopKOptions(hidden, num_experts, top_k);
+  options.kind = kind;
+  options.settings = DefaultSettings(kind);
+  return options;
+}
+
 std::vector<int32_t> RouterPass::ids() const {
   const auto values = output.expert_ids.cpu<int32_t>();
   return {values.begin(), values.end()};
@@ -53,18 +123,21 @@ RouterFixture::RouterFixture(const RouterOptions& options, DType dtype, uint64_t
   }
 }
 
-RouterPass RouterFixture::MakePass(std::span<const double> x, int64_t sequence_length) {
+RouterPass RouterFixture::MakePass(std::span<const double> x, int64_t sequence_length,
+                                   int64_t first_token) {
+  const int64_t copies = router_->max_copies_per_token();
   const int64_t num_tokens = static_cast<int64_t>(x.size()) / options_.hidden;
   RouterPass pass;
   pass.x = context_.Make(dtype_, {num_tokens, options_.hidden}, x);
   pass.dx = context_.Zeros(dtype_, {num_tokens, options_.hidden});
   std::vector<double> token_ids(static_cast<size_t>(num_tokens));
-  std::iota(token_ids.begin(), token_ids.end(), 0.0);
+  std::iota(token_ids.begin(), token_ids.end(), static_cast<double>(first_token));
   pass.input.x = pass.x;
   pass.input.token_ids = context_.Make(DType::kI32, {num_tokens}, token_ids);
   pass.input.sequence_length = sequence_length;
-  pass.output.expert_ids = context_.Zeros(DType::kI32, {num_tokens, options_.top_k});
-  pass.output.gates = context_.Zeros(dtype_, {num_tokens, options_.top_k});
+  pass.input.first_token = first_token;
+  pass.output.expert_ids = context_.Zeros(DType::kI32, {num_tokens, copies});
+  pass.output.gates = context_.Zeros(dtype_, {num_tokens, copies});
   pass.output.saved = context_.Zeros(dtype_, {num_tokens, router_->saved_per_token()});
   pass.output.partials = context_.Zeros(DType::kF64, {router_->num_statistics()});
   return pass;

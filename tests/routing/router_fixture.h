@@ -20,6 +20,14 @@ Settings TopKSettings(const std::string& score, const std::string& selection, bo
 // Options of a top_k router (Mixtral's gates) of E experts, K active, over width H.
 RouterOptions TopKOptions(int64_t hidden, int num_experts, int top_k);
 
+// The schema's defaults for router `kind`; none if it has none.
+Settings DefaultSettings(const std::string& kind);
+// Options with them.
+RouterOptions OptionsOf(const std::string& kind, int64_t hidden, int num_experts, int top_k);
+// Settings of the shared pieces that a router's message may hold.
+void SetBias(const std::string& rule, double rate, Settings& settings);
+void SetGroups(int num_groups, int top_groups, const std::string& score, Settings& settings);
+
 // One micro-batch in a router's terms; tensors of the fixture's.
 struct RouterPass {
   RouterInput input;
@@ -40,8 +48,8 @@ class RouterFixture {
   // valid.
   RouterFixture(const RouterOptions& options, DType dtype, uint64_t key = 1);
 
-  // x [T, H] row by row; token ids 0, 1, 2, ...
-  RouterPass MakePass(std::span<const double> x, int64_t sequence_length);
+  // x [T, H] row by row; token ids first_token + 0, 1, 2, ...
+  RouterPass MakePass(std::span<const double> x, int64_t sequence_length, int64_t first_token = 0);
   // A pass of T standard normal tokens, forward done.
   RouterPass NormalPass(int64_t num_tokens, int64_t sequence_length, uint64_t key);
   void Forward(const RouterPass& pass) const;
@@ -52,9 +60,13 @@ class RouterFixture {
 
   const RouterOptions& options() const { return options_; }
   const Router& router() const { return *router_; }
+  Router& router() { return *router_; }
   testing_support::TestContext& test_context() { return context_; }
   // The router's only matrix, if it has one.
   const Parameter& weight() const { return *parameters_.parameters().front(); }
+  const std::vector<std::unique_ptr<Parameter>>& parameters() const {
+    return parameters_.parameters();
+  }
   void ZeroGradients(const RouterPass& pass);
 
  private:

@@ -1,0 +1,124 @@
+#include "tests/routing/router_cases.h"
+
+#include <algorithm>
+
+#include "tests/routing/router_fixture.h"
+
+namespace equipoise::routing {
+namespace {
+
+// Large, so that their gradients weigh as much as the gates'.
+void AddLosses(RouterOptions& options) {
+  options.balance_loss = {3.0, LossScope::kSequence};
+  options.z_loss = {0.5};
+  options.settings.Set("entropy_loss.coefficient", 0.3);
+  options.settings.Set("entropy_loss.order", 1.1);
+  options.settings.Set("orthogonality_loss.coefficient", 0.7);
+  options.settings.Set("orthogonality_loss.form", std::string("COSINE"));
+}
+
+// Of groups that hold K experts whatever E and K are.
+void Limit(RouterOptions& options, const char* score) {
+  const int groups = options.num_experts % 3 == 0 ? 3 : 1;
+  const int size = options.num_experts / groups;
+  SetGroups(groups, (options.top_k + size - 1) / size, score, options.settings);
+}
+
+void AddBiasCases(std::vector<RouterCase>& cases) {
+  cases.push_back({"aux_free_bias", "aux_free_bias", [](RouterOptions& options) {
+                     AddLosses(options);
+                     options.settings.Set("rate", 0.05);
+                   }});
+  cases.push_back({"aux_free_bias_proportional", "aux_free_bias", [](RouterOptions& options) {
+                     AddLosses(options);
+                     options.settings.Set("rule", std::string("PROPORTIONAL"));
+                     options.settings.Set("score", std::string("SOFTMAX"));
+                     options.settings.Set("rate", 0.05);
+                     Limit(options, "TOP_TWO_SUM");
+                   }});
+  cases.push_back({"quantile_balancing", "quantile_balancing", AddLosses});
+  cases.push_back({"quantile_balancing_groups", "quantile_balancing", [](RouterOptions& options) {
+                     AddLosses(options);
+                     options.settings.Set("score", std::string("SOFTMAX"));
+                     Limit(options, "MAX");
+                     options.capacity = {0.8};
+                   }});
+}
+
+void AddSequenceCases(std::vector<RouterCase>& cases) {
+  cases.push_back({"expert_choice", "expert_choice", [](RouterOptions& options) {
+                     AddLosses(options);
+                     options.balance_loss.coefficient = 0.0;
+                     options.settings.Set("capacity_factor", 1.3);
+                   }});
+  cases.push_back({"expert_choice_compact", "expert_choice", [](RouterOptions& options) {
+                     options.settings.Set("max_copies", int64_t{options.top_k});
+                     options.settings.Set("jitter", 0.1);
+                   }});
+  cases.push_back({"sinkhorn", "sinkhorn", [](RouterOptions& options) {
+                     AddLosses(options);
+                     options.capacity = {1.0};
+                   }});
+  cases.push_back({"token_resonance", "token_resonance", [](RouterOptions& options) {
+                     options.balance_loss = {3.0, LossScope::kGlobalBatch};
+                     options.z_loss = {0.5};
+                     options.settings.Set("threshold", 0.4);
+                   }});
+}
+
+}  // namespace
+
+RouterOptions RouterCase::Options(int64_t hidden, int num_experts, int top_k) const {
+  RouterOptions options = OptionsOf(kind, hidden, num_experts, top_k);
+  if (change) change(options);
+  return options;
+}
+
+std::vector<RouterCase> RouterCases() {
+  std::vector<RouterCase> cases;
+  cases.push_back({"top_k_jitter", "top_k", [](RouterOptions& options) {
+                     AddLosses(options);
+                     options.settings.Set("jitter", 0.1);
+                     options.settings.Set("entropy_loss.order", 1.0);
+                     options.settings.Set("orthogonality_loss.form", std::string("GRAM"));
+                     SetBias("SIGN", 0.05, options.settings);
+                   }});
+  cases.push_back({"switch", "switch", [](RouterOptions& options) {
+                     AddLosses(options);
+                     options.capacity = {1.0};
+                   }});
+  for (const char* rule : {"V2", "V3"}) {
+    cases.push_back(
+        {std::string("group_limited_") + rule, "group_limited", [rule](RouterOptions& options) {
+           AddLosses(options);
+           const int groups = options.num_experts % 3 == 0 ? 3 : 1;
+           const int size = options.num_experts / groups;
+           options.settings.Set("rule", std::string(rule));
+           options.settings.Set("num_groups", int64_t{groups});
+           options.settings.Set("top_groups", int64_t{(options.top_k + size - 1) / size});
+           options.settings.Set("scaling_factor", 2.5);
+           SetBias("QUANTILE", 0.5, options.settings);
+         }});
+  }
+  AddBiasCases(cases);
+  cases.push_back({"grap", "grap", [](RouterOptions& options) {
+                     options.balance_loss = {3.0, LossScope::kGlobalBatch};
+                     options.z_loss = {0.5};
+                   }});
+  AddSequenceCases(cases);
+  cases.push_back({"entropy_adaptive", "entropy_adaptive", [](RouterOptions& options) {
+                     AddLosses(options);
+                     options.settings.Set("min_copies", int64_t{1});
+                     options.settings.Set("entropy_threshold", 0.95);
+                     options.capacity = {1.0};
+                   }});
+  cases.push_back({"hash", "hash", {}});
+  cases.push_back({"two_level_hash", "two_level_hash", [](RouterOptions& options) {
+                     const int groups = options.num_experts / options.top_k;
+                     options.settings.Set("num_groups", int64_t{groups});
+                     options.capacity = {1.0};
+                   }});
+  return cases;
+}
+
+}  // namespace equipoise::routing
