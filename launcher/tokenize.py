@@ -11,8 +11,8 @@ Tokenizers:
   FILE.json         a Hugging Face tokenizer.json; needs the Python module `tokenizers`
   FILE.model        a SentencePiece model; needs the Python module `sentencepiece`
 
-Exit status: 0 written; 1 an input could not be read or the output not be written; 2 bad usage;
-3 a Python module is missing.
+Exit status: 0 written; 1 an input could not be read or the output not be written; 2 bad usage or
+a broken tokenizer; 3 a Python module is missing.
 """
 
 import os
@@ -25,7 +25,9 @@ sys.path[:] = [path for path in sys.path if os.path.abspath(path or ".") != _HER
 
 import argparse  # noqa: E402
 import array  # noqa: E402
+import json  # noqa: E402
 import struct  # noqa: E402
+import zlib  # noqa: E402
 
 BYTES_EOD = 256
 
@@ -59,6 +61,15 @@ def _import(name):
             % (name, error, name)) from None
 
 
+def _load_model(path, kind, load):
+    """What `load`() makes of a tokenizer's file. The libraries raise plain Exceptions about it."""
+    try:
+        return load()
+    except Exception as error:
+        raise UsageError("--tokenizer: %s is not a valid %s (%s); fetch or train it again"
+                         % (path, kind, " ".join(str(error).split()))) from None
+
+
 def load_tokenizer(name, eod):
     """The tokenizer of --tokenizer; `eod` is the text of --eod, "none", or None if not given."""
     if name == "bytes":
@@ -75,7 +86,9 @@ def load_tokenizer(name, eod):
 
 
 def _load_hugging_face(path, eod):
-    model = _import("tokenizers").Tokenizer.from_file(path)
+    module = _import("tokenizers")
+    model = _load_model(path, "Hugging Face tokenizer.json",
+                        lambda: module.Tokenizer.from_file(path))
     if eod is None:
         raise UsageError("--eod: name the token of %s that ends a document (for example "
                          "'<|endoftext|>' or '</s>'), or 'none'" % path)
@@ -87,7 +100,9 @@ def _load_hugging_face(path, eod):
 
 
 def _load_sentencepiece(path, eod):
-    model = _import("sentencepiece").SentencePieceProcessor(model_file=path)
+    module = _import("sentencepiece")
+    model = _load_model(path, "SentencePiece model",
+                        lambda: module.SentencePieceProcessor(model_file=path))
     eod_id = None
     if eod is None:
         eod_id = model.eos_id()
@@ -152,25 +167,35 @@ def _open_text(path):
     return open(path, encoding="utf-8", newline="")
 
 
+def _text_of(line, key, place):
+    """The document in a line of JSONL; `place` says which line, for errors."""
+    try:
+        text = json.loads(line)[key]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError("%s: expected a JSON object with the field %r (%s: %s)"
+                         % (place, key, type(error).__name__, error)) from None
+    if not isinstance(text, str):
+        raise InputError("%s: expected a string in the field %r, found %s"
+                         % (place, key, type(text).__name__))
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise InputError("%s: the field %r is not Unicode text: character %d is \\u%04x, half of a "
+                         "surrogate pair; mend or remove the line"
+                         % (place, key, error.start, ord(text[error.start]))) from None
+    return text
+
+
 def documents(path, key):
     """Yields the documents of one input file."""
     with _open_text(path) as file:
         if not path.endswith((".jsonl", ".jsonl.gz")):
             yield file.read()
             return
-        import json
         for number, line in enumerate(file, 1):
             if not line.strip():
                 continue
-            try:
-                text = json.loads(line)[key]
-            except (ValueError, KeyError, TypeError) as error:
-                raise InputError("%s:%d: expected a JSON object with the field %r (%s: %s)"
-                                 % (path, number, key, type(error).__name__, error)) from None
-            if not isinstance(text, str):
-                raise InputError("%s:%d: expected a string in the field %r, found %s"
-                                 % (path, number, key, type(text).__name__))
-            yield text
+            yield _text_of(line, key, "%s:%d" % (path, number))
 
 
 def tokenize(options):
@@ -185,6 +210,9 @@ def tokenize(options):
                     writer.add(tokenizer.encode(text) + end)
             except UnicodeDecodeError as error:
                 raise InputError("%s: expected UTF-8 text: %s" % (path, error)) from None
+            except (EOFError, zlib.error) as error:
+                raise InputError("%s: the compressed file is damaged or cut off (%s); copy it again"
+                                 % (path, error)) from None
         counts = writer.finish()
     except BaseException:
         writer.abandon()

@@ -4,6 +4,7 @@ The fixture is what the C++ reader is tested with (tests/core/data/token_file_te
 """
 
 import array
+import gzip
 import json
 import os
 import struct
@@ -65,12 +66,18 @@ def test_errors_leave_nothing():
     write("bad.jsonl", '{"text": "fine"}\n{"txt": 1}\n')
     write("number.jsonl", '{"text": 5}\n')
     write("ok.txt", "text")
+    write("surrogate.jsonl", '{"text": "fine"}\n{"text": "ab\\ud800c"}\n')
     with open("latin.txt", "wb") as file:
         file.write(b"caf\xe9")
+    with open("cut.txt.gz", "wb") as file:
+        file.write(gzip.compress(b"some text" * 99)[:-9])
     for status, message, arguments in (
             (1, "bad.jsonl:2: expected a JSON object with the field 'text'", ["bad.jsonl"]),
             (1, "number.jsonl:1: expected a string", ["number.jsonl"]),
+            (1, "surrogate.jsonl:2: the field 'text' is not Unicode text: character 2 is \\ud800",
+             ["surrogate.jsonl"]),
             (1, "latin.txt: expected UTF-8", ["latin.txt"]),
+            (1, "cut.txt.gz: the compressed file is damaged or cut off", ["cut.txt.gz"]),
             (1, "none.txt", ["none.txt"]),
             (2, "--eod", ["--eod", "</s>", "ok.txt"]),
             (2, "expected 'bytes', FILE.json or FILE.model", ["--tokenizer", "words", "ok.txt"]),
@@ -96,6 +103,37 @@ def test_missing_module_is_named():
         assert "'%s' is missing" % module in result.stderr, result
 
 
+BROKEN_MODULE = """
+class Tokenizer:
+    @staticmethod
+    def from_file(path):
+        raise Exception("Model missing.\\nat line 1")
+
+
+class SentencePieceProcessor:
+    def __init__(self, model_file):
+        raise RuntimeError("INTERNAL: could not parse ModelProto\\nfrom it")
+"""
+
+
+def test_broken_tokenizers_are_told_in_one_line():
+    write("x.json", "{}")
+    write("x.model", "junk")
+    write("ok.txt", "text")
+    # Stand-ins that fail as the libraries do; the libraries themselves need not be installed.
+    os.mkdir("stand_ins")
+    for name, file, kind in (("tokenizers", "x.json", "Hugging Face tokenizer.json"),
+                             ("sentencepiece", "x.model", "SentencePiece model")):
+        write("stand_ins/%s.py" % name, BROKEN_MODULE)
+        result = subprocess.run(
+            [sys.executable, "-B", PROGRAM, "--tokenizer", file, "--output", "out", "ok.txt"],
+            env=dict(os.environ, PYTHONPATH="stand_ins"), capture_output=True, text=True,
+            check=False)
+        assert result.returncode == 2, result
+        assert result.stderr.count("\n") == 1 and "Traceback" not in result.stderr, result
+        assert "%s is not a valid %s (" % (file, kind) in result.stderr, result
+
+
 def test_hugging_face():
     try:
         import tokenizers
@@ -115,6 +153,9 @@ def test_hugging_face():
     assert found == [model.encode(text).ids + [256] for text in DOCUMENTS], found
     assert [len(ids) for ids in found] == [len(text.encode()) + 1 for text in DOCUMENTS]
     assert run("--tokenizer", "tiny.json", "--output", "out", "in.jsonl").returncode == 2
+    write("broken.json", "{bad")
+    broken = run("--tokenizer", "broken.json", "--eod", "none", "--output", "out", "in.jsonl")
+    assert broken.returncode == 2 and "Traceback" not in broken.stderr, broken
     assert run("--tokenizer", "tiny.json", "--eod", "no", "--output", "out",
                "in.jsonl").returncode == 2
 
@@ -135,6 +176,9 @@ def test_sentencepiece():
     assert result.returncode == 0, result
     model = sentencepiece.SentencePieceProcessor(model_file="tiny.model")
     assert read_megatron("out") == [model.encode(t) + [model.eos_id()] for t in DOCUMENTS]
+    write("broken.model", "junk")
+    broken = run("--tokenizer", "broken.model", "--output", "out", "in.jsonl")
+    assert broken.returncode == 2 and "Traceback" not in broken.stderr, broken
 
 
 def main():
