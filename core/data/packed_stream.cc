@@ -3,6 +3,7 @@
 #include <glob.h>
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -30,6 +31,18 @@ absl::Status ExpandPath(const std::string& path, std::vector<std::string>& files
   std::sort(found.begin(), found.end());
   files.insert(files.end(), found.begin(), found.end());
   return absl::OkStatus();
+}
+
+// A pattern may match a file and its index ("books*"): its tokens would count twice. Naming the
+// very same path twice is left alone; it may be meant.
+absl::Status CheckNamedOnce(const std::string& path, const std::string& data_path,
+                            std::map<std::string, std::string>& path_of_data) {
+  const auto [known, is_new] = path_of_data.emplace(data_path, path);
+  if (is_new || known->second == path) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(path, ": stands for ", data_path, ", as ", known->second,
+                   " does: a file and its index must not both be named; name the .bin, or make the "
+                   "pattern end with it"));
 }
 
 // The document whose tokens, followed by its separator, hold position `at` of the file's stream:
@@ -71,9 +84,11 @@ absl::StatusOr<std::unique_ptr<PackedStream>> PackedStream::Open(
   for (const std::string& path : options.paths) EQ_RETURN_IF_ERROR(ExpandPath(path, paths));
   if (paths.empty()) return absl::InvalidArgumentError("expected at least one path, found none");
   std::vector<File> files;
+  std::map<std::string, std::string> path_of_data;
   for (const std::string& path : paths) {
     File file;
     EQ_ASSIGN_OR_RETURN(file.tokens, TokenFile::Open(path, options.file));
+    EQ_RETURN_IF_ERROR(CheckNamedOnce(path, file.tokens->path(), path_of_data));
     EQ_ASSIGN_OR_RETURN(file.add_separator, NeedsSeparator(*file.tokens, options.separator));
     files.push_back(std::move(file));
   }

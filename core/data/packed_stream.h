@@ -15,7 +15,8 @@ namespace equipoise {
 
 struct PackedStreamOptions {
   // Files in this order, each a path or a shell pattern ("books_train_*.bin"), whose matches come
-  // in byte order of their names. Every one must exist and hold tokens.
+  // in byte order of their names. Every one must exist and hold tokens, and no file may be named by
+  // two names (x.bin and x.idx).
   std::vector<std::string> paths;
   TokenFileOptions file;
   // Ends a document. REQUIRES: 0 <= separator < file.vocab_size.

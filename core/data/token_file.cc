@@ -78,6 +78,19 @@ absl::StatusOr<TokenLayout> Parse(const ResolvedPaths& paths, std::span<const st
   }
 }
 
+bool BeginsWith(std::span<const std::byte> bytes, const char* magic, size_t length) {
+  return bytes.size() >= length && std::memcmp(bytes.data(), magic, length) == 0;
+}
+
+// An index read as tokens would be trained on without any sign of it.
+absl::Status CheckNoIndex(const std::string& path, std::span<const std::byte> data) {
+  const bool is_megatron = BeginsWith(data, kMegatronMagic, kMegatronMagicBytes);
+  if (!is_megatron && !BeginsWith(data, kDocsMagic, kDocsMagicBytes)) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      path, ": this is an index (", is_megatron ? "Megatron's" : "of a .bytes file",
+      "), which holds no tokens; name its ", is_megatron ? ".bin" : ".bytes", " instead"));
+}
+
 // Copies out.size() tokens from `in`; false when one is not in [0, vocab_size). No early exit, so
 // that the loop is vectorised: a bad token is a rare and fatal event.
 template <typename T>
@@ -167,6 +180,7 @@ absl::StatusOr<std::unique_ptr<TokenFile>> TokenFile::Open(const std::string& pa
   EQ_RETURN_IF_ERROR(CheckVocabulary(path, options.vocab_size));
   ResolvedPaths paths = Resolve(path, options.format);
   EQ_ASSIGN_OR_RETURN(std::unique_ptr<MappedFile> data, MappedFile::Open(paths.data));
+  EQ_RETURN_IF_ERROR(CheckNoIndex(paths.data, data->bytes()));
   if (paths.format == TokenFormat::kAuto) paths.format = DetectTokenFormat(data->bytes());
   EQ_ASSIGN_OR_RETURN(TokenLayout layout, Parse(paths, data->bytes()));
   if (layout.num_tokens == 0) {

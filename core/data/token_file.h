@@ -40,8 +40,8 @@ class TokenFile {
   // Megatron's own options do. With kAuto: a .idx beside a .bin, or a .docs beside a .bytes, decide
   // it; without one the first bytes do (DetectTokenFormat).
   // Errors: NotFound; DataLoss for a truncated or inconsistent file; InvalidArgument for a file
-  // without tokens, an unsupported version or dtype, or wrong options. Reads the index only: token
-  // values are checked by ReadTokens.
+  // without tokens, an index that would be read as tokens, an unsupported version or dtype, or
+  // wrong options. Reads the index only: token values are checked by ReadTokens.
   static absl::StatusOr<std::unique_ptr<TokenFile>> Open(const std::string& path,
                                                          const TokenFileOptions& options);
 

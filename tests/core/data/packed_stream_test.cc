@@ -82,6 +82,24 @@ TEST(PackedStreamTest, PatternsInByteOrder) {
   ExpectStream(Options({folder + "[ab].txt"}), {'!', 50});
 }
 
+TEST(PackedStreamTest, AFileAndItsIndexAreNotBothRead) {
+  const std::string folder = TestFolder();
+  const auto invalid = absl::StatusCode::kInvalidArgument;
+  EQ_ASSERT_OK(WriteMegatron(folder + "books", {{1, 2}, {3}}, TokenType::kU16));
+  const std::vector<std::vector<std::string>> twice = {{folder + "books*"},
+                                                       {folder + "books", folder + "books.bin"}};
+  for (const std::vector<std::string>& paths : twice) {
+    ExpectError(PackedStream::Open(Options(paths)).status(), invalid,
+                {folder + "books.bin", "a file and its index", "name the .bin"});
+  }
+  ExpectStream(Options({folder + "books*.bin"}), {1, 2, 50, 3, 50});
+  ExpectStream(Options({folder + "books.bin", folder + "books.bin"}),
+               {1, 2, 50, 3, 50, 1, 2, 50, 3, 50});
+  EQ_ASSERT_OK(WriteByteDocuments(folder + "prose", {{1}, {2}}));
+  ExpectError(PackedStream::Open(Options({folder + "prose*"})).status(), invalid,
+              {folder + "prose.docs", "name its .bytes"});
+}
+
 TEST(PackedStreamTest, Errors) {
   const std::string folder = TestFolder();
   WriteText(folder + "a.txt", "text");

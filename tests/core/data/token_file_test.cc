@@ -273,6 +273,23 @@ TEST(TokenFileTest, MissingEmptyAndSpecialFiles) {
   }
 }
 
+TEST(TokenFileTest, AnIndexIsNotReadAsTokens) {
+  const std::string folder = TestFolder();
+  const auto invalid = absl::StatusCode::kInvalidArgument;
+  EQ_ASSERT_OK(WriteMegatron(folder + "x", SmallDocuments(), TokenType::kU16));
+  for (const TokenFormat format : {TokenFormat::kBytes, TokenFormat::kNanoGpt}) {
+    ExpectError(TokenFile::Open(folder + "x.idx", {format, 70000}).status(), invalid,
+                {folder + "x.idx", "this is an index", "name its .bin"});
+  }
+  // Under another name, whatever it is read as.
+  WriteText(folder + "renamed.bin", ReadText(folder + "x.idx"));
+  ExpectError(TokenFile::Open(folder + "renamed.bin", {TokenFormat::kAuto, 70000}).status(),
+              invalid, {folder + "renamed.bin", "this is an index", "name its .bin"});
+  EQ_ASSERT_OK(WriteByteDocuments(folder + "y", SmallDocuments()));
+  ExpectError(TokenFile::Open(folder + "y.docs", {TokenFormat::kAuto, 70000}).status(), invalid,
+              {folder + "y.docs", "this is an index", "name its .bytes"});
+}
+
 TEST(TokenFileTest, OtherLlmCFilesAreToldApart) {
   const std::string path = TestFolder() + "x.bin";
   EQ_ASSERT_OK(WriteLlmC(path, std::vector<int32_t>{1, 2, 3}, TokenType::kU16));
