@@ -34,6 +34,24 @@ std::string ReadLatest(const FileSystem& file_system, const std::string& path) {
   return std::string(text.substr(0, text.find('\n')));
 }
 
+// Why `path`, which has no manifest, is no checkpoint, when it is a folder of checkpoints: OK when
+// it is not.
+absl::Status CheckNoFolderOfCheckpoints(const FileSystem& file_system, const std::string& path) {
+  const auto names = file_system.List(path);
+  if (!names.ok()) return absl::OkStatus();
+  int64_t newest = -1;
+  for (const std::string& name : *names) {
+    const bool has_manifest =
+        file_system.Exists(JoinPath(JoinPath(path, name), Manifest::kFileName));
+    if (has_manifest) newest = std::max(newest, StepOfCheckpointName(name).value_or(-1));
+  }
+  if (newest < 0) return absl::OkStatus();
+  return absl::NotFoundError(absl::StrCat("'", path,
+                                          "' is a folder of checkpoints, not a checkpoint: name "
+                                          "one of its step-... folders; the newest is '",
+                                          JoinPath(path, CheckpointName(newest)), "'"));
+}
+
 }  // namespace
 
 std::string CheckpointName(int64_t step) { return absl::StrFormat("%s%08d", kPrefix, step); }
@@ -52,6 +70,9 @@ absl::StatusOr<Checkpoint> OpenCheckpoint(const FileSystem& file_system, const s
   const std::string manifest_path = JoinPath(path, Manifest::kFileName);
   Checkpoint checkpoint;
   checkpoint.path = path;
+  if (!file_system.Exists(manifest_path)) {
+    EQ_RETURN_IF_ERROR(CheckNoFolderOfCheckpoints(file_system, path));
+  }
   {
     EQ_ASSIGN_OR_RETURN(const auto view, file_system.Map(manifest_path));
     EQ_ASSIGN_OR_RETURN(checkpoint.manifest, ParseManifest(view->text(), manifest_path));

@@ -85,7 +85,8 @@ std::string CheckpointName(int64_t step);
 // Of a name CheckpointName makes; nothing for any other.
 std::optional<int64_t> StepOfCheckpointName(const std::string& name);
 
-// A checkpoint directory someone named: an error naming what is missing unless it is complete.
+// A checkpoint directory someone named: an error naming what is missing unless it is complete. For
+// a folder of checkpoints, such as CheckpointDirectory's own, the error names its newest.
 absl::StatusOr<Checkpoint> OpenCheckpoint(const FileSystem& file_system, const std::string& path);
 
 // Reads all files `manifest` lists under `path` and checks every tensor against its checksum, and

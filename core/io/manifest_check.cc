@@ -84,8 +84,10 @@ absl::Status CheckComplete(const Manifest& manifest, const std::map<std::string,
   AddList(misshaped, "of another shape", problems);
   AddList(twice, "there twice", problems);
   if (problems.empty()) return absl::OkStatus();
-  return absl::FailedPreconditionError(
-      absl::StrCat("checkpoint '", label, "' does not fit: ", absl::StrJoin(problems, "; ")));
+  return absl::FailedPreconditionError(absl::StrCat(
+      "checkpoint '", label, "' does not fit: ", absl::StrJoin(problems, "; "),
+      "; give model.* and moe.* the values of the run that wrote it, or start afresh with "
+      "checkpoint.resume: \"never\""));
 }
 
 }  // namespace equipoise

@@ -140,6 +140,18 @@ TEST_F(CheckpointDirectoryTest, ACheckpointUnderAnotherStepsNameIsRefused) {
   EXPECT_EQ(OpenCheckpoint(disk_, "/run/ckpt/best")->step, 1);
 }
 
+TEST_F(CheckpointDirectoryTest, AFolderOfCheckpointsIsNoCheckpoint) {
+  for (const int64_t step : {3, 12, 7}) ASSERT_TRUE(Save(disk_, step, 1.0F).ok());
+  ASSERT_TRUE(disk_.CreateDirectories("/run/ckpt/step-00000099").ok());
+  const absl::Status status = OpenCheckpoint(disk_, "/run/ckpt").status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(status.message(),
+            "'/run/ckpt' is a folder of checkpoints, not a checkpoint: name one of its step-... "
+            "folders; the newest is '/run/ckpt/step-00000012'");
+  EXPECT_THAT(std::string(OpenCheckpoint(disk_, "/run").status().message()),
+              HasSubstr("/run/MANIFEST.json': No such file"));
+}
+
 TEST_F(CheckpointDirectoryTest, CommitRefusesMissingAndShortFiles) {
   const std::string files_path = *directory_.Begin(1);
   Manifest manifest;

@@ -149,7 +149,9 @@ TEST(CheckCompleteTest, OneMessageNamesAllThatDiffers) {
   EXPECT_EQ(status.message(),
             "checkpoint 'ckpt/step-1' does not fit: it was written by another model: experts is 8 "
             "there and 16 here, heads is absent there and 3 here; 1 tensor missing: x; 1 tensor "
-            "unexpected: b; 1 tensor of another shape: w is [2, 3] there and [3, 2] here");
+            "unexpected: b; 1 tensor of another shape: w is [2, 3] there and [3, 2] here; "
+            "give model.* and moe.* the values of the run that wrote it, or start afresh with "
+            "checkpoint.resume: \"never\"");
 }
 
 TEST(CheckCompleteTest, NamesTenOfEach) {
