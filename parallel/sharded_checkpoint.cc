@@ -211,7 +211,7 @@ absl::Status ShardedCheckpoint::CheckAgainstModel(const Manifest& manifest) {
   EQ_ASSIGN_OR_RETURN(const auto held, GatherTexts(world, step_.context(), NamesAndShapes()));
   EQ_ASSIGN_OR_RETURN(const std::vector<ExpectedTensor> expected, ExpectedTensors(held));
   return CheckComplete(manifest, options_.model, expected,
-                       absl::StrCat("checkpoint of step ", manifest.step));
+                       absl::StrCat("of step ", manifest.step));
 }
 
 absl::StatusOr<const SafetensorsReader*> ShardedCheckpoint::ReaderOf(const Checkpoint& checkpoint,

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <numbers>
+#include <optional>
 #include <span>
 
 #include "routing/load_stats.h"
@@ -88,9 +88,9 @@ StepRecord ReportStep(const StepResult& result, int num_experts, int top_k,
 
 ValidationRecord ReportValidation(const EvaluationResult& result,
                                   const std::vector<std::string>& domains, double bytes_per_token) {
-  const auto bits_per_byte = [&](double nats) {
-    return bytes_per_token > 0.0 ? nats / std::numbers::ln2 / bytes_per_token
-                                 : std::numeric_limits<double>::quiet_NaN();
+  const auto bits_per_byte = [&](double nats) -> std::optional<double> {
+    if (bytes_per_token <= 0.0) return std::nullopt;
+    return nats / std::numbers::ln2 / bytes_per_token;
   };
   ValidationRecord record;
   record.loss = result.cross_entropy;

@@ -15,7 +15,7 @@ namespace equipoise::parallel {
 StepRecord ReportStep(const StepResult& result, int num_experts, int top_k,
                       const routing::ExpertPlacement& placement);
 
-// `bytes_per_token`: average of the text, to give bits per byte; 0: unknown, reported as NaN.
+// `bytes_per_token`: average of the text, to give bits per byte; 0: unknown, left out.
 ValidationRecord ReportValidation(const EvaluationResult& result,
                                   const std::vector<std::string>& domains, double bytes_per_token);
 

@@ -42,12 +42,14 @@ class Trainer {
 
  private:
   bool first_rank() const { return world_.rank() == 0; }
+  void MapValidationDomains();
+  void WarnOfIdleOwners();
   absl::StatusOr<std::string> ChooseCheckpoint();
   void WarnOfNewer(const std::string& path, const CheckpointListing& listing);
   absl::Status Load(const std::string& path);
   absl::StatusOr<StepRecord> RunStep();
   absl::StatusOr<ValidationRecord> Validate();
-  absl::Status Save();
+  absl::Status Save(bool last);
   absl::StatusOr<bool> TimeIsUp();
   bool ValidationIsDue(int64_t step) const;
   bool SaveIsDue(int64_t step, bool last) const;
@@ -60,7 +62,8 @@ class Trainer {
   std::unique_ptr<TrainStep> step_;
   std::unique_ptr<ShardedCheckpoint> checkpoint_;
   std::unique_ptr<ValidationWindows> windows_;
-  std::vector<std::string> validation_domains_;
+  std::vector<std::string> domains_;    // by number
+  std::vector<int> validation_domain_;  // number of each domain of the validation data
   TrainPosition position_;
   int64_t saved_step_ = -1;
   Clock::time_point start_;
@@ -72,17 +75,15 @@ class Trainer {
 absl::Status Trainer::Prepare(Device& device) {
   start_ = Clock::now();
   const int train_domains = run_.data->num_domains();
-  const int domains = run_.validation_data == nullptr
-                          ? train_domains
-                          : std::max(train_domains, run_.validation_data->num_domains());
-  EQ_ASSIGN_OR_RETURN(step_, TrainStep::Create(device, world_, options_, domains));
+  for (int d = 0; d < train_domains; ++d) domains_.push_back(run_.data->domain_name(d));
+  if (run_.validation_data != nullptr) MapValidationDomains();
+  EQ_ASSIGN_OR_RETURN(
+      step_, TrainStep::Create(device, world_, options_, static_cast<int>(domains_.size())));
   if (run_.validation_data != nullptr && options_.validation.sequences > 0) {
     windows_ =
         std::make_unique<ValidationWindows>(run_.validation_data, options_.validation.sequences);
-    for (int d = 0; d < run_.validation_data->num_domains(); ++d) {
-      validation_domains_.push_back(run_.validation_data->domain_name(d));
-    }
   }
+  WarnOfIdleOwners();
   ShardedCheckpoint::Options checkpoint;
   checkpoint.config_hash = run_.config_hash;
   const ModelOptions& model = options_.model;
@@ -102,6 +103,28 @@ absl::Status Trainer::Prepare(Device& device) {
   return comm::AgreeOnStatus(world_, step_->context(), prepared);
 }
 
+// A domain has one number in training and validation, that of its name.
+void Trainer::MapValidationDomains() {
+  for (int d = 0; d < run_.validation_data->num_domains(); ++d) {
+    const std::string& name = run_.validation_data->domain_name(d);
+    const auto found = std::find(domains_.begin(), domains_.end(), name);
+    validation_domain_.push_back(static_cast<int>(found - domains_.begin()));
+    if (found == domains_.end()) domains_.push_back(name);
+  }
+}
+
+void Trainer::WarnOfIdleOwners() {
+  const routing::ExpertPlacement& placement = step_->placement();
+  int idle = 0;
+  for (int owner = 0; owner < placement.num_owners(); ++owner) {
+    if (placement.num_experts_of(owner) == 0) ++idle;
+  }
+  if (idle == 0 || run_.observer == nullptr || step_->model().routers().empty()) return;
+  run_.observer->OnWarning(absl::StrCat(idle, " of the ", placement.num_owners(),
+                                        " ranks that share the experts own none; a smaller "
+                                        "layout.expert_parallel puts them to work"));
+}
+
 // The directory to resume from, empty for none; on the first rank, which alone looks.
 absl::StatusOr<std::string> Trainer::ChooseCheckpoint() {
   const std::string& resume = options_.checkpoint.resume;
@@ -115,6 +138,9 @@ absl::StatusOr<std::string> Trainer::ChooseCheckpoint() {
     for (const std::string& problem : listing.problems) run_.observer->OnWarning(problem);
   }
   if (!listing.complete.empty()) return listing.complete.front().path;
+  if (run_.observer != nullptr && !listing.problems.empty()) {
+    run_.observer->OnWarning("none of the checkpoints is complete: starting over from step 0");
+  }
   if (resume == "must") {
     return absl::NotFoundError(absl::StrCat("checkpoint.resume is \"must\", but ",
                                             directory_.path(), " holds no complete checkpoint"));
@@ -183,7 +209,7 @@ absl::Status Trainer::Loop() {
     }
     if (run_.observer != nullptr) run_.observer->OnStep(record);
     summary_.last_record = std::move(record);
-    if (SaveIsDue(position_.step, last)) EQ_RETURN_IF_ERROR(Save());
+    if (SaveIsDue(position_.step, last)) EQ_RETURN_IF_ERROR(Save(last));
   }
   return absl::OkStatus();
 }
@@ -228,17 +254,28 @@ StepRecord Trainer::Report(const StepResult& result, double seconds) {
 }
 
 absl::StatusOr<ValidationRecord> Trainer::Validate() {
-  const SampleSource source = [&](uint64_t index, std::span<int32_t> tokens, int* domain) {
-    return windows_->Get(static_cast<int64_t>(index), tokens, domain);
+  const SampleSource source = [&](uint64_t index, std::span<int32_t> tokens,
+                                  int* domain) -> absl::Status {
+    int number = 0;
+    EQ_RETURN_IF_ERROR(windows_->Get(static_cast<int64_t>(index), tokens, &number));
+    *domain = validation_domain_[static_cast<size_t>(number)];
+    return absl::OkStatus();
   };
   EQ_ASSIGN_OR_RETURN(const EvaluationResult result, step_->Evaluate(source, windows_->size()));
   const double bytes_per_token = run_.validation_data->vocab_size() == kByteVocabSize ? 1.0 : 0.0;
-  return ReportValidation(result, validation_domains_, bytes_per_token);
+  return ReportValidation(result, domains_, bytes_per_token);
 }
 
-absl::Status Trainer::Save() {
+absl::Status Trainer::Save(bool last) {
   const Clock::time_point start = Clock::now();
   const absl::StatusOr<std::string> path = checkpoint_->Save(position_);
+  if (!path.ok() && last) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "training is done, but its last checkpoint could not be written, and what was learnt "
+        "since ",
+        saved_step_ > 0 ? absl::StrCat("step ", saved_step_) : std::string("the start"),
+        " is lost: ", path.status().message()));
+  }
   if (!path.ok()) {
     // The same on every rank. What was saved before is still there: the run goes on.
     if (run_.observer != nullptr) {

@@ -99,8 +99,10 @@ std::string FormatStepLine(const StepRecord& record, int64_t total_steps,
       absl::StrFormat("step %d/%d  loss %.4f", record.step, total_steps, record.loss);
   absl::StrAppend(&text, Details(record));
   if (record.validation.has_value()) {
-    absl::StrAppendFormat(&text, "  val %.4f (%.3f bits/byte)", record.validation->loss,
-                          record.validation->bits_per_byte);
+    absl::StrAppendFormat(&text, "  val %.4f", record.validation->loss);
+    if (record.validation->bits_per_byte.has_value()) {
+      absl::StrAppendFormat(&text, " (%.3f bits/byte)", *record.validation->bits_per_byte);
+    }
   }
   if (eta_seconds.has_value()) absl::StrAppend(&text, "  ETA ", FormatDuration(*eta_seconds));
   return Cut(std::move(text), kConsoleColumns);

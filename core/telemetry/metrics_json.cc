@@ -51,11 +51,13 @@ Json ToJson(const LayerRecord& layer) {
 Json ToJson(const ValidationRecord& validation) {
   Json domains = Json::object();
   for (const DomainLoss& domain : validation.domains) {
-    domains[domain.domain] = {{"loss", domain.loss}, {"bits_per_byte", domain.bits_per_byte}};
+    Json& entry = domains[domain.domain];
+    entry["loss"] = domain.loss;
+    if (domain.bits_per_byte.has_value()) entry["bits_per_byte"] = *domain.bits_per_byte;
   }
   Json object;
   object["loss"] = validation.loss;
-  object["bits_per_byte"] = validation.bits_per_byte;
+  if (validation.bits_per_byte.has_value()) object["bits_per_byte"] = *validation.bits_per_byte;
   object["domains"] = std::move(domains);
   return object;
 }

@@ -62,10 +62,12 @@ absl::Status CheckConfig(const FileSystem& file_system, const std::string& path,
   }
   const std::string new_hash = ConfigHash(options.config_text);
   if (old_hash == new_hash) return absl::OkStatus();
-  return absl::FailedPreconditionError(
-      absl::StrCat("the run directory '", path, "' belongs to another configuration (", kConfigFile,
-                   " there has hash ", old_hash, ", this run's ", new_hash,
-                   "): choose another with --run_dir, or allow the change on purpose"));
+  return absl::FailedPreconditionError(absl::StrCat(
+      "the run directory '", path, "' belongs to another configuration (", kConfigFile,
+      " there has hash ", old_hash, ", this run's ", new_hash,
+      "). Give the changed run a directory of its own with --run_dir; to go on from here, "
+      "also set checkpoint.resume to a checkpoint below ",
+      JoinPath(path, "ckpt")));
 }
 
 // What is known of this start of the run.

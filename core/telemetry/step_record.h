@@ -48,12 +48,13 @@ struct LayerRecord {
 struct DomainLoss {
   std::string domain;
   double loss = 0.0;  // cross entropy in nats per token
-  double bits_per_byte = 0.0;
+  // Absent where the bytes behind the tokens are not known.
+  std::optional<double> bits_per_byte;
 };
 
 struct ValidationRecord {
   double loss = 0.0;  // cross entropy in nats per token, over all domains
-  double bits_per_byte = 0.0;
+  std::optional<double> bits_per_byte;
   std::vector<DomainLoss> domains;
 };
 

@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 #include "launcher/commands/exit_code.h"
 #include "launcher/commands/flags.h"
 #include "launcher/config/field_table.h"
@@ -19,7 +20,9 @@ std::string FieldsHelp() {
 int RunFieldsCommand(const Invocation& invocation) {
   const absl::Status flags = ParseFlags(invocation.arguments, {});
   if (!flags.ok()) {
-    return FailJob(invocation.launch, std::string(flags.message()), ExitCode::kConfig);
+    return FailJob(invocation.launch,
+                   absl::StrCat(flags.message(), "\nequipoise fields --help says more."),
+                   ExitCode::kConfig);
   }
   if (invocation.launch.rank == 0) std::fputs(FieldTable().c_str(), stdout);
   return static_cast<int>(ExitCode::kDone);

@@ -32,7 +32,9 @@ class FlagParser {
   }
 
  private:
-  void Fail(const std::string& problem) { absl::StrAppend(&problems_, problem, "\n"); }
+  void Fail(const std::string& problem) {
+    absl::StrAppend(&problems_, problems_.empty() ? "" : "\n", problem);
+  }
 
   void Parse(const std::string& argument) {
     if (!absl::StartsWith(argument, "-") || argument == "-" || argument == "--") {
@@ -77,6 +79,11 @@ class FlagParser {
     if (!given_.insert(use.name).second) {
       return Fail(absl::StrCat("--", use.name, " is given twice"));
     }
+    if (value.empty()) {
+      return Fail(absl::StrCat("--", use.name, " is given an empty value: name ",
+                               IsBool(use) ? "true or false" : use.value_name,
+                               "; is a shell variable not set?"));
+    }
     std::string problem;
     if (FlagOf(use).ParseFrom(value, &problem)) return;
     Fail(absl::StrCat("--", use.name, "=", value, ": expected ",
@@ -84,7 +91,7 @@ class FlagParser {
   }
 
   void ReportUnknown(const std::string& name) {
-    std::vector<std::string> known;
+    std::vector<std::string> known = {"help"};
     for (const FlagUse& use : uses_) known.emplace_back(use.name);
     const std::string nearest = Nearest(name, known);
     Fail(absl::StrCat("unknown flag --", name,

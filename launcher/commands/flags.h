@@ -20,8 +20,8 @@ struct FlagUse {
 // Sets the Abseil flags named in `uses` from `arguments` (--name=value, --name value, --bool,
 // --nobool). What absl::ParseCommandLine lacks: flags belong to one sub-command, may be repeatable,
 // and a mistake is a status that names all mistakes, with a suggestion, instead of exit(1).
-// InvalidArgument: unknown flag, missing or unreadable value, a flag given twice, or an argument
-// that is no flag.
+// InvalidArgument, a line for each problem and no line end after the last: unknown flag, missing,
+// empty or unreadable value, a flag given twice, or an argument that is no flag.
 absl::Status ParseFlags(const std::vector<std::string>& arguments,
                         const std::vector<FlagUse>& uses);
 

@@ -54,7 +54,9 @@ std::string InfoHelp() {
 int RunInfoCommand(const Invocation& invocation) {
   const absl::Status flags = ParseFlags(invocation.arguments, {});
   if (!flags.ok()) {
-    return FailJob(invocation.launch, std::string(flags.message()), ExitCode::kConfig);
+    return FailJob(invocation.launch,
+                   absl::StrCat(flags.message(), "\nequipoise info --help says more."),
+                   ExitCode::kConfig);
   }
   const absl::StatusOr<std::string> topology = DescribeTopology(invocation.launch);
   if (!topology.ok()) {

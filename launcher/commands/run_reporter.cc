@@ -7,9 +7,13 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
 
 namespace equipoise::launcher {
 namespace {
+
+// STATUS.json is replaced at most this often, besides checkpoints.
+constexpr absl::Duration kStatusInterval = absl::Seconds(10);
 
 // mpirun gives every rank a pseudo-terminal, wherever its own output goes: a person looks on only
 // if that of the parent process is a terminal too.
@@ -27,8 +31,10 @@ bool ProgressBarOf(ProgressBar choice) {
 }
 
 std::string DescribeValidation(const ValidationRecord& record) {
-  std::string text =
-      absl::StrFormat("loss %.4f nats, %.4f bits per byte", record.loss, record.bits_per_byte);
+  std::string text = absl::StrFormat("loss %.4f nats", record.loss);
+  if (record.bits_per_byte.has_value()) {
+    absl::StrAppendFormat(&text, ", %.4f bits per byte", *record.bits_per_byte);
+  }
   for (const DomainLoss& domain : record.domains) {
     absl::StrAppendFormat(&text, "  %s %.3f", domain.domain, domain.loss);
   }
@@ -69,11 +75,19 @@ void RunReporter::OnStep(const StepRecord& record) {
   console_->Show(record);
   if (metrics_ != nullptr) metrics_->Write(record);
   if (record.validation.has_value()) Announce(record.step, *record.validation);
+  if (absl::Now() - status_time_ >= kStatusInterval) WriteStatus();
+}
+
+void RunReporter::WriteStatus() {
+  status_time_ = absl::Now();
+  const absl::Status written = directory_.WriteStatus({RunState::kRunning, "", step_});
+  if (!written.ok()) logger_.Warning(std::string(written.message()));
 }
 
 void RunReporter::OnValidation(int64_t step, int64_t tokens_seen, const ValidationRecord& record) {
   Announce(step, record);
-  if (metrics_ != nullptr) metrics_->WriteValidation(step, tokens_seen, record);
+  // A resumed run has that row already, with the step it resumes from.
+  if (metrics_ != nullptr && step == 0) metrics_->WriteValidation(step, tokens_seen, record);
 }
 
 void RunReporter::Announce(int64_t step, const ValidationRecord& record) {
@@ -88,6 +102,7 @@ void RunReporter::OnCheckpoint(int64_t step, const std::string& path, double sec
       absl::StrFormat("checkpoint of step %d in %s (%.1f s)", step, path, seconds);
   console_->Print(text);
   logger_.Info(text);
+  WriteStatus();
 }
 
 void RunReporter::OnWarning(const std::string& text) {

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "absl/time/time.h"
 #include "core/base/log.h"
 #include "core/io/file_system.h"
 #include "core/telemetry/console.h"
@@ -33,6 +34,8 @@ class RunReporter final : public parallel::TrainObserver {
 
  private:
   void Announce(int64_t step, const ValidationRecord& record);
+  // STATUS.json: running, at the last step.
+  void WriteStatus();
 
   FileSystem& files_;
   const RunDirectory& directory_;
@@ -40,6 +43,7 @@ class RunReporter final : public parallel::TrainObserver {
   std::optional<Console> console_;
   std::unique_ptr<MetricsWriter> metrics_;  // null if the file could not be opened
   int64_t step_ = 0;
+  absl::Time status_time_ = absl::InfinitePast();
 };
 
 }  // namespace equipoise::launcher

@@ -33,8 +33,11 @@ Entropies CountEntropies(const TokenDataset& data, const ValidationWindows& wind
 
 void AppendLoss(const std::string& name, const DomainLoss& first, const DomainLoss& last,
                 std::optional<double> entropy, std::string* text) {
-  absl::StrAppendFormat(text, "  %-14s %8.4f -> %.4f nats  %8.4f -> %.4f bits per byte", name,
-                        first.loss, last.loss, first.bits_per_byte, last.bits_per_byte);
+  absl::StrAppendFormat(text, "  %-14s %8.4f -> %.4f nats", name, first.loss, last.loss);
+  if (first.bits_per_byte.has_value() && last.bits_per_byte.has_value()) {
+    absl::StrAppendFormat(text, "  %8.4f -> %.4f bits per byte", *first.bits_per_byte,
+                          *last.bits_per_byte);
+  }
   if (entropy.has_value()) absl::StrAppendFormat(text, "  unigram %.4f nats", *entropy);
   absl::StrAppend(text, "\n");
 }

@@ -20,6 +20,7 @@
 #include "core/io/file_system.h"
 #include "core/telemetry/run_directory.h"
 #include "launcher/commands/exit_code.h"
+#include "launcher/commands/run_lock.h"
 #include "launcher/commands/run_reporter.h"
 #include "launcher/commands/run_summary.h"
 #include "launcher/version.h"
@@ -105,6 +106,15 @@ absl::StatusOr<RunDirectory> MakeRunDirectory(Job& job, FileSystem& files,
   return RunDirectory::Attach(files, made);
 }
 
+// Keeps a second job out of the run directory; held by the reporting rank.
+absl::StatusOr<RunLock> TakeLock(Job& job, const RunDirectory& directory) {
+  absl::StatusOr<RunLock> lock = RunLock();
+  if (job.reports()) lock = RunLock::Take(JoinPath(directory.path(), "LOCK"));
+  EQ_RETURN_IF_ERROR(WithExitCode(comm::AgreeOnStatus(job.world(), job.context(), lock.status()),
+                                  ExitCode::kConfig));
+  return lock;
+}
+
 // Every node reads its own copy of the configuration's files: they must say the same.
 absl::Status CheckSameConfig(Job& job, const LoadedConfig& config) {
   EQ_ASSIGN_OR_RETURN(const std::vector<std::string> hashes,
@@ -144,6 +154,7 @@ bool IsSharedFailure(const absl::Status& status) {
     case absl::StatusCode::kOutOfRange:
     case absl::StatusCode::kDataLoss:
     case absl::StatusCode::kPermissionDenied:
+    case absl::StatusCode::kResourceExhausted:
       return true;
     default:
       return false;
@@ -174,7 +185,8 @@ absl::Status TrainIn(Job& job, FileSystem& files, const RunDirectory& directory,
   const int64_t step = reporter == nullptr ? 0 : reporter->step();
   reporter.reset();
   if (!summary.ok()) {
-    logger.Error(std::string(summary.status().message()));
+    // For the rank's log; the console hears of it once, from the command.
+    logger.Warning(absl::StrCat("the run failed: ", summary.status().message()));
     if (job.reports()) {
       WriteStatus(directory, logger,
                   {RunState::kFailed, std::string(summary.status().message()), step});
@@ -202,6 +214,7 @@ absl::Status RunTraining(const LoadedConfig& config, const std::string& run_dire
   const std::unique_ptr<FileSystem> files = NewPosixFileSystem();
   EQ_ASSIGN_OR_RETURN(const RunDirectory directory,
                       MakeRunDirectory(job, *files, config, run_directory, invocation));
+  EQ_ASSIGN_OR_RETURN(const RunLock lock, TakeLock(job, directory));
   absl::StatusOr<std::unique_ptr<Logger>> logger =
       directory.OpenLog(job.world().rank(), LogLevel::kError);
   EQ_RETURN_IF_ERROR(WithExitCode(comm::AgreeOnStatus(job.world(), job.context(), logger.status()),

@@ -24,7 +24,7 @@ ABSL_FLAG(std::string, run_dir, "",
 ABSL_FLAG(bool, print_config, false,
           "Print the configuration with every field and its value, and end.");
 ABSL_FLAG(bool, validate_only, false, "Check the configuration, and end.");
-ABSL_FLAG(int, num_ranks, 0,
+ABSL_FLAG(std::optional<int>, num_ranks, std::nullopt,
           "With --print_config or --validate_only outside of mpirun: check for so many ranks.");
 
 namespace equipoise::launcher {
@@ -40,25 +40,37 @@ std::vector<FlagUse> FlagUses(std::vector<std::string>* overrides) {
 // Whether the configuration is only looked at.
 bool IsDry() { return absl::GetFlag(FLAGS_print_config) || absl::GetFlag(FLAGS_validate_only); }
 
-absl::Status CheckFlags() {
-  const int num_ranks = absl::GetFlag(FLAGS_num_ranks);
+absl::Status CheckNumRanks(const Launch& launch) {
+  const std::optional<int> num_ranks = absl::GetFlag(FLAGS_num_ranks);
+  if (!num_ranks.has_value()) return absl::OkStatus();
+  if (*num_ranks < 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--num_ranks is ", *num_ranks, ", but must be at least 1"));
+  }
+  if (!IsDry()) {
+    return absl::InvalidArgumentError(
+        "--num_ranks is for --print_config and --validate_only; mpirun -np says how many train");
+  }
+  if (launch.num_ranks.has_value() && *launch.num_ranks != *num_ranks) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--num_ranks is ", *num_ranks, ", but this job has ", *launch.num_ranks,
+        *launch.num_ranks == 1 ? " rank" : " ranks", "; leave it out, or check without mpirun"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckFlags(const Launch& launch) {
   if (absl::GetFlag(FLAGS_config).empty()) {
     return absl::InvalidArgumentError(
         "--config=FILE is missing; try --config=configs/presets/quickstart.textproto");
   }
-  if (num_ranks < 0) return absl::InvalidArgumentError("--num_ranks must be positive");
-  if (num_ranks > 0 && !IsDry()) {
-    return absl::InvalidArgumentError(
-        "--num_ranks is for --print_config and --validate_only; mpirun -np says how many train");
-  }
-  return absl::OkStatus();
+  return CheckNumRanks(launch);
 }
 
 // Ranks to check the configuration for; nothing when it is only looked at outside of a job.
 std::optional<int> NumRanks(const Launch& launch) {
   if (launch.num_ranks.has_value()) return launch.num_ranks;
-  if (absl::GetFlag(FLAGS_num_ranks) > 0) return absl::GetFlag(FLAGS_num_ranks);
-  if (IsDry()) return std::nullopt;
+  if (IsDry()) return absl::GetFlag(FLAGS_num_ranks);
   return 1;
 }
 
@@ -99,7 +111,7 @@ std::string TrainHelp() {
 int RunTrainCommand(const Invocation& invocation) {
   LoadRequest request;
   absl::Status flags = ParseFlags(invocation.arguments, FlagUses(&request.overrides));
-  if (flags.ok()) flags = CheckFlags();
+  if (flags.ok()) flags = CheckFlags(invocation.launch);
   if (!flags.ok()) {
     return FailJob(invocation.launch,
                    absl::StrCat(flags.message(), "\nequipoise train --help shows all flags."),

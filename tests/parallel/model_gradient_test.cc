@@ -92,6 +92,13 @@ TEST(ModelGradient, Capacity) {
   CheckEveryParameter(options);
 }
 
+TEST(ModelGradient, DenseLayersAlone) {
+  TrainOptions options = SmallOptions();
+  options.model.num_dense_layers = options.model.num_layers;
+  options.model.moe.router.num_experts = 0;
+  CheckEveryParameter(options);
+}
+
 TEST(ModelGradient, HashRouter) {
   TrainOptions options = SmallOptions();
   options.model.moe.router.kind = "hash";

@@ -96,19 +96,19 @@ TEST(ValidationReport, GivesNatsAndBitsByDomain) {
   result.domain_cross_entropy = {30.0 * std::numbers::ln2, 0.0, 10.0 * std::numbers::ln2};
   result.domain_tokens = {10, 0, 10};
   const ValidationRecord record = ReportValidation(result, {"prose", "empty", "code"}, 2.0);
-  EXPECT_DOUBLE_EQ(record.bits_per_byte, 1.0);
+  EXPECT_DOUBLE_EQ(record.bits_per_byte.value(), 1.0);
   ASSERT_EQ(record.domains.size(), 2u) << "a domain without tokens has no loss";
   EXPECT_EQ(record.domains[0].domain, "prose");
   EXPECT_DOUBLE_EQ(record.domains[0].loss, 3.0 * std::numbers::ln2);
-  EXPECT_DOUBLE_EQ(record.domains[0].bits_per_byte, 1.5);
+  EXPECT_DOUBLE_EQ(record.domains[0].bits_per_byte.value(), 1.5);
   EXPECT_EQ(record.domains[1].domain, "code");
-  EXPECT_DOUBLE_EQ(record.domains[1].bits_per_byte, 0.5);
+  EXPECT_DOUBLE_EQ(record.domains[1].bits_per_byte.value(), 0.5);
 }
 
 TEST(ValidationReport, SaysSoWhenBytesAreNotKnown) {
   EvaluationResult result;
   result.cross_entropy = 1.0;
-  EXPECT_TRUE(std::isnan(ReportValidation(result, {}, 0.0).bits_per_byte));
+  EXPECT_FALSE(ReportValidation(result, {}, 0.0).bits_per_byte.has_value());
 }
 
 }  // namespace

@@ -70,6 +70,19 @@ TEST_F(FlagsTest, EveryMistakeIsTold) {
   EXPECT_THAT(problems, HasSubstr("--test_number needs a value: --test_number=NUMBER"));
 }
 
+TEST_F(FlagsTest, AnEmptyValueIsNoValue) {
+  EXPECT_EQ(Problems({"--test_text="}),
+            "--test_text is given an empty value: name TEXT; is a shell variable not set?");
+  EXPECT_EQ(Problems({"--test_text", "", "--test_number="}),
+            "--test_text is given an empty value: name TEXT; is a shell variable not set?\n"
+            "--test_number is given an empty value: name NUMBER; is a shell variable not set?");
+  EXPECT_EQ(absl::GetFlag(FLAGS_test_number), 7);
+}
+
+TEST_F(FlagsTest, HelpIsSuggested) {
+  EXPECT_EQ(Problems({"--hlep"}), "unknown flag --hlep; did you mean --help?");
+}
+
 TEST_F(FlagsTest, HelpNamesEveryFlag) {
   EXPECT_EQ(DescribeFlags({{"test_switch", ""}, {"test_number", "N"}, {"test_many", "X", &many_}}),
             "  --test_switch\n      A switch.\n"
