@@ -27,7 +27,9 @@ LoadSource Resolve(const BatchOptions& options) {
 absl::StatusOr<routing::ExpertPlacement> MakePlacement(const TrainOptions& options, int owners) {
   const std::vector<int>& table = options.layout.expert_owner;
   if (table.empty()) {
-    return routing::ExpertPlacement::Contiguous(options.model.moe.router.num_experts, owners);
+    // A model of dense layers alone has no experts to place; a placement has at least one.
+    return routing::ExpertPlacement::Contiguous(std::max(options.model.moe.router.num_experts, 1),
+                                                owners);
   }
   return routing::ExpertPlacement::FromTable(table, owners);
 }
@@ -64,7 +66,7 @@ absl::StatusOr<std::unique_ptr<TrainStep>> TrainStep::Create(Device& device,
                      options.batch.sequences, " ranks or raise batch.sequences"));
   }
   std::unique_ptr<TrainStep> step(new TrainStep(device, world, options, num_domains));
-  EQ_RETURN_IF_ERROR(step->CreateMemory(device));
+  EQ_RETURN_IF_ERROR(comm::AgreeOnStatus(world, step->context_, step->CreateMemory(device)));
   EQ_RETURN_IF_ERROR(step->CreateModel(device));
   return step;
 }
@@ -103,7 +105,8 @@ absl::Status TrainStep::CreateModel(Device& device) {
   EQ_ASSIGN_OR_RETURN(model_, Transformer::Create(options_.model, options_.layout.recompute,
                                                   *exchange_, experts.rank(), parameters_));
   const int64_t alignment[kNumParameterGroups] = {world_.size(), mesh_->expert_data().size()};
-  EQ_RETURN_IF_ERROR(parameters_.Allocate(device, options_.model.dtype, alignment));
+  EQ_RETURN_IF_ERROR(comm::AgreeOnStatus(
+      world_, context_, parameters_.Allocate(device, options_.model.dtype, alignment)));
   parameters_.Initialize(device, options_.seed);
   EQ_ASSIGN_OR_RETURN(sync_, GradientSync::Create(device, *mesh_, parameters_,
                                                   options_.layout.bucket_elements, wait));
@@ -252,7 +255,8 @@ absl::StatusOr<StepResult> TrainStep::Run(const SampleSource& source, int64_t st
     return absl::DataLossError(absl::StrCat(
         "step ", step, ": loss is ", result.loss, " and the gradient's norm is ",
         result.gradient_norm, "; the parameters are those of step ", step - 1,
-        ". Lower optimizer.learning_rate or lengthen the warm-up, or resume from a checkpoint"));
+        ". Lower optimizer.schedule.peak or raise optimizer.schedule.warmup_steps, in a new run "
+        "directory with checkpoint.resume naming an earlier checkpoint of this one"));
   }
   const double max_norm = options_.optimizer.max_gradient_norm;
   const double scale = max_norm > 0.0 ? ClipFactor(result.gradient_norm, max_norm) : 1.0;
