@@ -13,6 +13,7 @@
 
 #define EQ_ROUTERS(ROUTER)                                  \
   ROUTER("top_k", MakeTopKRouter)                           \
+  ROUTER("hash", MakeHashRouter)                            \
   ROUTER("switch", MakeSwitchRouter)                        \
   ROUTER("group_limited", MakeGroupLimitedRouter)           \
   ROUTER("aux_free_bias", MakeAuxFreeBiasRouter)            \
@@ -23,7 +24,7 @@
   ROUTER("token_resonance", MakeTokenResonanceRouter)       \
   ROUTER("two_level_hash", MakeTwoLevelHashRouter)          \
   ROUTER("grap", MakeGrapRouter)                            \
-  ROUTER("hash", MakeHashRouter)
+  ROUTER("lpr", MakeLprRouter)
 
 namespace equipoise::routing {
 

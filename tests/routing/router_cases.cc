@@ -66,6 +66,31 @@ void AddSequenceCases(std::vector<RouterCase>& cases) {
                    }});
 }
 
+// Without decoded prototypes, which need the experts' side (tests/routing/lpr has them).
+void AddLprCases(std::vector<RouterCase>& cases) {
+  for (const char* mode : {"LEAN", "REFERENCE"}) {
+    cases.push_back({std::string("lpr_") + mode, "lpr", [mode](RouterOptions& options) {
+                       options.balance_loss = {3.0, LossScope::kSequence};
+                       options.z_loss = {0.5};
+                       options.settings = LprSettings(mode);
+                       options.settings.Set("losses.prototype_repulsion", 0.3);
+                       options.settings.Set("similarity", std::string("MAHALANOBIS"));
+                     }});
+  }
+  cases.push_back({"lpr_GEOMETRIC", "lpr", [](RouterOptions& options) {
+                     options.balance_loss = {3.0, LossScope::kGlobalBatch};
+                     options.settings.Set("losses.soft_load", 0.3);
+                     SetBias("PROPORTIONAL", 0.05, options.settings);
+                     Limit(options, "MAX");
+                     options.capacity = {1.0};
+                   }});
+  cases.push_back({"lpr_learned_unit", "lpr", [](RouterOptions& options) {
+                     options.settings.Set("prototypes", std::string("LEARNED_UNIT"));
+                     options.settings.Set("losses.prototype_repulsion", 0.3);
+                     SetBias("QUANTILE", 0.5, options.settings);
+                   }});
+}
+
 }  // namespace
 
 RouterOptions RouterCase::Options(int64_t hidden, int num_experts, int top_k) const {
@@ -106,6 +131,7 @@ std::vector<RouterCase> RouterCases() {
                      options.z_loss = {0.5};
                    }});
   AddSequenceCases(cases);
+  AddLprCases(cases);
   cases.push_back({"entropy_adaptive", "entropy_adaptive", [](RouterOptions& options) {
                      AddLosses(options);
                      options.settings.Set("min_copies", int64_t{1});

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "absl/strings/str_cat.h"
 #include "core/base/check.h"
 #include "core/base/rng.h"
 
@@ -36,7 +37,7 @@ void SetBias(const std::string& rule, double rate, Settings& settings) {
   settings.Set("bias.rate", rate);
   settings.Set("bias.centre", false);
   settings.Set("bias.bins", int64_t{128});
-  settings.Set("bias.range", 1.0);
+  settings.Set("bias.margin_range", 1.0);
 }
 
 void SetGroups(int num_groups, int top_groups, const std::string& score, Settings& settings) {
@@ -45,8 +46,27 @@ void SetGroups(int num_groups, int top_groups, const std::string& score, Setting
   settings.Set("groups.score", score);
 }
 
+Settings LprSettings(const std::string& mode) {
+  Settings settings;
+  settings.Set("mode", mode);
+  settings.Set("latent_dim", int64_t{4});
+  settings.Set("similarity", std::string("COSINE"));
+  settings.Set("decode", std::string("OFF"));
+  settings.Set("prototypes", std::string("MODE_PROTOTYPES"));
+  settings.Set("temperature", -1.0);
+  settings.Set("learn_temperature", std::string("MODE_DEFAULT"));
+  for (const char* loss : {"kl", "token_diversity", "mean_direction", "prototype_diversity",
+                           "prototype_repulsion", "alignment", "soft_load"}) {
+    settings.Set(absl::StrCat("losses.", loss), -1.0);
+  }
+  settings.Set("losses.soft_load_temperature", 0.5);
+  settings.Set("losses.repulsion_beta", 8.0);
+  return settings;
+}
+
 Settings DefaultSettings(const std::string& kind) {
   Settings settings;
+  if (kind == "lpr") return LprSettings("GEOMETRIC");
   if (kind == "top_k") return TopKSettings("SOFTMAX", "SCORE_ALL", true, 1.0);
   if (kind == "switch") settings.Set("jitter", 0.01);
   if (kind == "group_limited") {
@@ -61,7 +81,7 @@ Settings DefaultSettings(const std::string& kind) {
     settings.Set("rule", std::string("SIGN"));
     settings.Set("centre", false);
     settings.Set("bins", int64_t{128});
-    settings.Set("range", 1.0);
+    settings.Set("margin_range", 1.0);
   }
   if (kind == "grap") settings.Set("renormalise", false);
   if (kind == "expert_choice") {

@@ -16,6 +16,8 @@ namespace equipoise::routing {
 // Settings of router top_k.
 Settings TopKSettings(const std::string& score, const std::string& selection, bool renormalise,
                       double scaling_factor);
+// Settings of router lpr: the mode's own, in few dimensions, without decoded prototypes.
+Settings LprSettings(const std::string& mode);
 
 // Options of a top_k router (Mixtral's gates) of E experts, K active, over width H.
 RouterOptions TopKOptions(int64_t hidden, int num_experts, int top_k);
