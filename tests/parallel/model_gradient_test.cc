@@ -47,7 +47,7 @@ void CheckEveryParameter(const TrainOptions& options) {
     testing_support::GradientCheckOptions check;
     // Small steps: a larger one would change which experts a token takes.
     check.step = 1e-5;
-    check.stride = point.size() / 11 + 1;
+    check.stride = point.size() / 4 + 1;
     EXPECT_TRUE(testing_support::CheckGradient(function, gradients[i], point, check))
         << parameter.spec().parts[0].name;
     SetDoubles(parameter.value(), point);
