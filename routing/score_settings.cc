@@ -22,7 +22,7 @@ absl::Status ReadBias(const RouterOptions& options, SelectionBiasOptions& bias) 
   bias.rate = settings.GetDouble("bias.rate");
   bias.centre = settings.GetBool("bias.centre");
   bias.bins = static_cast<int>(settings.GetInt("bias.bins"));
-  bias.range = settings.GetDouble("bias.range");
+  bias.range = settings.GetDouble("bias.margin_range");
   return absl::OkStatus();
 }
 

@@ -16,7 +16,7 @@ namespace equipoise::routing {
 // the router.
 
 // `bias.rule` (NONE, SIGN, PROPORTIONAL, QUANTILE), `bias.rate`, `bias.centre`, `bias.bins`,
-// `bias.range`; `groups.num_groups`, `groups.top_groups`, `groups.score` (MAX, TOP_TWO_SUM).
+// `bias.margin_range`; `groups.num_groups`, `groups.top_groups`, `groups.score` (MAX, TOP_TWO_SUM).
 // With either of them in use experts are ranked by scores.
 absl::StatusOr<SelectionOptions> ReadSelection(const RouterOptions& options,
                                                SelectionOptions selection = {});

@@ -6,7 +6,7 @@
 // Settings:
 //   score, renormalise, scaling_factor   as top_k's
 //   rate (double)    share of the quantile that a step takes, in (0, 1]
-//   bins (int), range (double)   of the histogram, see SelectionBiasOptions
+//   bins (int), margin_range (double)   of the histogram, see SelectionBiasOptions
 //   groups, jitter   the shared pieces
 
 #include <memory>
@@ -25,7 +25,7 @@ absl::StatusOr<std::unique_ptr<Router>> MakeQuantileBalancingRouter(const Router
   bias.rule = BiasRule::kQuantile;
   bias.rate = options.settings.GetDouble("rate");
   bias.bins = static_cast<int>(options.settings.GetInt("bins"));
-  bias.range = options.settings.GetDouble("range");
+  bias.range = options.settings.GetDouble("margin_range");
   bias.centre = true;
   EQ_ASSIGN_OR_RETURN(parts, ReadScoreParts(options, std::move(parts)));
   EQ_RETURN_IF_ERROR(AddLinearLogits(options, parameters, parts));
