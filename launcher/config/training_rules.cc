@@ -32,12 +32,16 @@ void CheckSchedule(const RuleContext& context) {
   if (schedule.warmup_steps() > steps) {
     context.Fail({"optimizer.schedule.warmup_steps", "steps"},
                  absl::StrCat("optimizer.schedule.warmup_steps is ", schedule.warmup_steps(),
-                              ", more than the ", steps, " steps of the run"));
+                              ", more than the ", steps,
+                              " steps of the run; set it lower, or set steps to more"));
   } else if (is_wsd && schedule.warmup_steps() + schedule.decay_steps() > steps) {
     context.Fail(
         {"optimizer.schedule.decay_steps", "optimizer.schedule.warmup_steps", "steps"},
-        absl::StrCat("warm-up and decay take ", schedule.warmup_steps(), " + ",
-                     schedule.decay_steps(), " steps, more than the ", steps, " steps of the run"));
+        absl::StrCat("optimizer.schedule.warmup_steps and optimizer.schedule.decay_steps take ",
+                     schedule.warmup_steps(), " + ", schedule.decay_steps(),
+                     " steps, more than the ", steps,
+                     " steps of the run; set one of them lower, or set steps to at least ",
+                     schedule.warmup_steps() + schedule.decay_steps()));
   }
 }
 
@@ -98,9 +102,10 @@ void CheckResume(const RuleContext& context) {
   const std::vector<std::string> words = {"auto", "never", "must"};
   if (!context.Usable({"checkpoint.resume"}) || absl::StrContains(resume, "/")) return;
   if (std::find(words.begin(), words.end(), resume) != words.end()) return;
+  const std::string nearest = DidYouMean(resume, words);
   context.Fail({"checkpoint.resume"},
                absl::StrCat("checkpoint.resume \"", resume, "\" is not auto, never or must",
-                            DidYouMean(resume, words),
+                            nearest.empty() ? "." : nearest,
                             " A checkpoint's folder needs a slash, as in \"./", resume, "\""));
 }
 

@@ -45,6 +45,12 @@ run "$program" trian; expect 2 err "did you mean train?" "unknown command"
 run "$program" train; expect 2 err "--config=FILE is missing" "no configuration"
 run "$program" train --confg=x; expect 2 err "did you mean --config?" "unknown flag"
 run "$program" info --config=x; expect 2 err "unknown flag --config" "flag of another command"
+[[ $err == *"equipoise info --help says more." ]] || fail "a wrong flag of info points to help"
+run "$program" fields --x; expect 2 err "equipoise fields --help says more." "wrong flag of fields"
+run "$program" train --hlep; expect 2 err "did you mean --help?" "misspelt help"
+[[ $(grep -c '^$' <<<"$err") == 0 ]] || fail "no blank line in a report about flags"
+run "$program" train --config=$presets/tiny.textproto --run_dir= --validate_only
+expect 2 err "--run_dir is given an empty value" "empty run directory"
 run "$program" train --config=/nowhere/x --validate_only; expect 2 err "no such file" "no such file"
 run "$program" fields; expect 0 out '### `moe`' "fields"
 run "$program" info; expect 0 out "1 rank on 1 node" "info alone"
@@ -55,6 +61,8 @@ run "$program" train --config=$presets/tiny.textproto --validate_only --num_rank
 expect 2 err "there are more ranks than sequences" "validation for nine ranks"
 run "$program" train --config=$presets/tiny.textproto --num_ranks=2
 expect 2 err "mpirun -np says how many" "num_ranks does not train"
+run "$program" train --config=$presets/tiny.textproto --validate_only --num_ranks=0
+expect 2 err "--num_ranks is 0, but must be at least 1" "no ranks"
 
 run "$program" train --config=$presets/tiny.textproto --print_config --set moe.top_k=3
 expect 0 out "top_k: 3" "print_config"
@@ -79,6 +87,10 @@ expect 2 err "did you mean top_k?" "wrong configuration under mpirun"
 
 ranks 3 "$program" train --config=$presets/tiny.textproto --print_config
 [[ $status == 0 && $(grep -c '^steps:' <<<"$out") == 1 ]] || fail "print_config once per job"
+ranks 2 "$program" train --config=$presets/tiny.textproto --validate_only --num_ranks=3
+expect 2 err "--num_ranks is 3, but this job has 2 ranks" "num_ranks differs from the job's"
+ranks 2 "$program" train --config=$presets/tiny.textproto --validate_only --num_ranks=2
+expect 0 out "checked for 2 ranks" "num_ranks of the job"
 
 ((failures == 0)) || exit 1
 echo "all as expected"

@@ -131,9 +131,11 @@ const WrongLine kWrongLines[] = {
      "24:65", "did you mean PREVIOUS_STEP?"},
     // Combinations: the schedule.
     {"WarmupAboveSteps", 27, "  schedule { kind: COSINE warmup_steps: 101 }", "27:27",
-     "warmup_steps is 101, more than the 100 steps"},
+     "warmup_steps is 101, more than the 100 steps of the run; set it lower, or set steps to more"},
     {"WarmupAndDecayAboveSteps", 27, "  schedule { kind: WSD warmup_steps: 90 decay_steps: 11 }",
-     "27:41", "90 + 11 steps, more than the 100"},
+     "27:41",
+     "optimizer.schedule.warmup_steps and optimizer.schedule.decay_steps take 90 + 11 steps, more "
+     "than the 100 steps of the run; set one of them lower, or set steps to at least 101"},
     {"WsdWithoutDecay", 27, "  schedule { kind: WSD }", "27:14", "decay_steps must be set"},
     {"DecayOfCosine", 27, "  schedule { decay_steps: 5 }", "27:14", "did you mean kind: WSD?"},
     // Combinations: data and validation.
@@ -149,7 +151,10 @@ const WrongLine kWrongLines[] = {
     {"ValidationWithoutSequences", 31, "validation { every_steps: 10 }", "31:14", "has no effect"},
     // Combinations: the run.
     {"NameWithSlash", 2, "name: \"a/b\"", "2:1", "cannot name a directory"},
-    {"UnknownResume", 30, "checkpoint { resume: \"atuo\" }", "30:14", "did you mean auto?"},
+    {"UnknownResume", 30, "checkpoint { resume: \"atuo\" }", "30:14",
+     "is not auto, never or must; did you mean auto? A checkpoint's folder"},
+    {"UnknownResumeUnlikeAny", 30, "checkpoint { resume: \"foo\" }", "30:14",
+     "is not auto, never or must. A checkpoint's folder needs a slash, as in \"./foo\""},
     {"StopBeforeWarn", 32, "wait { warn_seconds: 5 stop_seconds: 4 }", "32:24",
      "is less than wait.warn_seconds"},
     // Syntax.
