@@ -25,7 +25,7 @@ fi
 
 say "1/4 packages"
 launcher/setup.sh
-say "2/4 build"
+say "2/4 build (a first build takes about five minutes)"
 progress=()
 [[ -t 2 ]] || progress=(--noshow_progress --noshow_loading_progress)
 bazel build "${progress[@]}" //launcher:equipoise
@@ -38,5 +38,24 @@ say "4/4 training on $ranks processes"
 options=(-np "$ranks" --oversubscribe --bind-to none --mca btl "self,vader"
   --mca mpi_yield_when_idle 1)
 ((EUID == 0)) && options+=(--allow-run-as-root)
-exec mpirun "${options[@]}" bazel-bin/launcher/equipoise train \
-  --config configs/presets/quickstart.textproto "$@"
+# In the background, so that a SIGTERM for this script alone reaches mpirun, which then ends its
+# processes. Ctrl-C reaches mpirun from the terminal.
+mpirun "${options[@]}" bazel-bin/launcher/equipoise train \
+  --config configs/presets/quickstart.textproto "$@" <&0 &
+job=$!
+signalled=yes
+trap 'signalled=yes; kill -TERM "$job" 2>/dev/null || true' TERM
+trap 'signalled=yes' INT
+while [[ $signalled == yes ]]; do # a signal ends `wait` before mpirun is done
+  signalled=no status=0
+  wait "$job" || status=$?
+done
+((status == 0)) || exit "$status"
+
+cat <<'END'
+quickstart: done. To go on:
+  - a run of your own: README.md, section "Your own runs";
+  - this one: `mpirun ... equipoise train` with the same configuration, and the run directory named
+    above as --run_dir, goes on from its newest checkpoint;
+  - every field of a configuration: docs/configuration.md.
+END
