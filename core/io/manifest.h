@@ -72,7 +72,7 @@ struct ExpectedTensor {
 // Whether the manifest has exactly the `expected` tensors in their shapes, and was written for the
 // model `model` describes (empty: not compared). FailedPrecondition otherwise: one message that
 // starts with `label` and names every differing figure of the model and up to ten missing,
-// unexpected and mis-shaped tensors each, with how many there are.
+// unexpected and mis-shaped tensors each, with how many there are, and ends with what to do.
 absl::Status CheckComplete(const Manifest& manifest, const std::map<std::string, int64_t>& model,
                            std::span<const ExpectedTensor> expected, const std::string& label);
 
