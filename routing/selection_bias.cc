@@ -47,9 +47,9 @@ void SelectionBias::AddTo(const Context& context, TensorView ranking) const {
   (void)context;
   if (!enabled()) return;
   DispatchFloat(ranking.dtype(), [&]<typename T>() {
-    const auto values = ranking.cpu<T>();
-    for (size_t i = 0; i < values.size(); ++i) {
-      values[i] += static_cast<T>(bias_[i % bias_.size()]);
+    T* row = ranking.cpu<T>().data();
+    for (int64_t t = 0; t < ranking.dim(0); ++t, row += bias_.size()) {
+      for (size_t e = 0; e < bias_.size(); ++e) row[e] += static_cast<T>(bias_[e]);
     }
   });
 }
