@@ -28,15 +28,13 @@ template <typename T>
 RowNorm<T> NormOf(const T* x, int64_t n, double epsilon) {
   const hn::ScalableTag<T> d;
   auto sums = hn::Zero(d);
-  ForEachVector(d, n, [&](int64_t i, auto mask) {
-    sums = hn::Add(sums, hn::MaskedLoad(mask, d, x + i));
-  });
+  ForEachVector(
+      d, n, [&](int64_t i, auto mask) { sums = hn::Add(sums, hn::MaskedLoad(mask, d, x + i)); });
   const T mean = hn::GetLane(hn::SumOfLanes(d, sums)) / static_cast<T>(n);
   const auto shift = hn::Set(d, mean);
   auto squares = hn::Zero(d);
   ForEachVector(d, n, [&](int64_t i, auto mask) {
-    const auto distance =
-        hn::IfThenElseZero(mask, hn::Sub(hn::MaskedLoad(mask, d, x + i), shift));
+    const auto distance = hn::IfThenElseZero(mask, hn::Sub(hn::MaskedLoad(mask, d, x + i), shift));
     squares = hn::MulAdd(distance, distance, squares);
   });
   const T variance = hn::GetLane(hn::SumOfLanes(d, squares)) / static_cast<T>(n);
@@ -77,8 +75,7 @@ void NormSiluBackwardRow(const NormParameters<T>& parameters, const RowNorm<T>& 
   auto sum = hn::Zero(d);
   auto projection = hn::Zero(d);
   ForEachVector(d, parameters.n, [&](int64_t i, auto mask) {
-    const auto du =
-        hn::Mul(hn::MaskedLoad(mask, d, da + i), hn::MaskedLoad(mask, d, slopes + i));
+    const auto du = hn::Mul(hn::MaskedLoad(mask, d, da + i), hn::MaskedLoad(mask, d, slopes + i));
     const auto xhat = hn::Mul(hn::Sub(hn::MaskedLoad(mask, d, x + i), mean), scale);
     hn::BlendedStore(hn::MulAdd(du, xhat, hn::MaskedLoad(mask, d, dgain + i)), mask, d, dgain + i);
     hn::BlendedStore(hn::Add(du, hn::MaskedLoad(mask, d, dbias + i)), mask, d, dbias + i);
@@ -92,15 +89,14 @@ void NormSiluBackwardRow(const NormParameters<T>& parameters, const RowNorm<T>& 
   const auto slope = hn::Set(d, hn::GetLane(hn::SumOfLanes(d, projection)) * per_element);
   ForEachVector(d, parameters.n, [&](int64_t i, auto mask) {
     const auto xhat = hn::Mul(hn::Sub(hn::MaskedLoad(mask, d, x + i), mean), scale);
-    const auto rest =
-        hn::NegMulAdd(xhat, slope, hn::Sub(hn::MaskedLoad(mask, d, da + i), shift));
+    const auto rest = hn::NegMulAdd(xhat, slope, hn::Sub(hn::MaskedLoad(mask, d, da + i), shift));
     hn::BlendedStore(hn::MulAdd(rest, scale, hn::MaskedLoad(mask, d, dx + i)), mask, d, dx + i);
   });
 }
 
-#define EQ_INSTANTIATE(T)                                                                        \
-  template RowNorm<T> NormSiluRow<T>(const NormParameters<T>&, const T*, T*, T*);                \
-  template void NormSiluBackwardRow<T>(const NormParameters<T>&, const RowNorm<T>&, const T*,    \
+#define EQ_INSTANTIATE(T)                                                                     \
+  template RowNorm<T> NormSiluRow<T>(const NormParameters<T>&, const T*, T*, T*);             \
+  template void NormSiluBackwardRow<T>(const NormParameters<T>&, const RowNorm<T>&, const T*, \
                                        const T*, T*, T*, T*, T*)
 EQ_INSTANTIATE(float);
 EQ_INSTANTIATE(double);

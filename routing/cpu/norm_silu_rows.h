@@ -3,8 +3,8 @@
 
 #include <cstdint>
 
-// Vector code of a = silu(u), u = gain * xhat + bias, xhat = (x - mean(x)) / sqrt(var(x) + epsilon),
-// of one token; var is the biased one. T is float or double; pointers need no alignment.
+// Vector code of a = silu(u), u = gain * xhat + bias, xhat = (x - mean(x)) / sqrt(var(x) +
+// epsilon), of one token; var is the biased one. T is float or double; pointers need no alignment.
 namespace equipoise::cpu {
 
 template <typename T>

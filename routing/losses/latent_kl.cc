@@ -31,8 +31,7 @@ class LatentKlLoss final : public RouterLoss {
     DispatchFloat(tile.latent.moments.dtype(), [&]<typename T>() {
       const auto dmoments = gradient.latent.moments.cpu<T>();
       ForEachMoment<T>(tile.latent, [&](size_t i, bool is_mean, T value) {
-        dmoments[i] +=
-            static_cast<T>(factor) * (is_mean ? value : (std::exp(value) - T{1}) / T{2});
+        dmoments[i] += static_cast<T>(factor) * (is_mean ? value : (std::exp(value) - T{1}) / T{2});
       });
     });
   }

@@ -33,8 +33,7 @@ class SoftLoadLoss final : public RouterLoss {
     if (statistics.sums.empty() || statistics.load_tokens == 0) return;
     WorkspaceFrame frame(*context.scratch);
     const TensorView slopes = context.scratch->Allocate(tile.logits.dtype(), {num_experts_});
-    const double factor =
-        coefficient_ * sharpness_ / static_cast<double>(statistics.batch_tokens);
+    const double factor = coefficient_ * sharpness_ / static_cast<double>(statistics.batch_tokens);
     DispatchFloat(slopes.dtype(), [&]<typename U>() {
       for (size_t e = 0; e < statistics.sums.size(); ++e) {
         slopes.cpu<U>()[e] = static_cast<U>(factor * LogOfShare(statistics, e));

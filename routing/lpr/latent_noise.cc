@@ -26,8 +26,7 @@ class PhiloxNoise final : public LatentNoise {
         // In (0, 1): the logarithm is finite.
         const double uniform = (static_cast<double>(words[i]) + 0.5) * 0x1.0p-32;
         const double radius = std::sqrt(-2.0 * std::log(uniform));
-        const double angle =
-            2.0 * std::numbers::pi * static_cast<double>(words[i + 1]) * 0x1.0p-32;
+        const double angle = 2.0 * std::numbers::pi * static_cast<double>(words[i + 1]) * 0x1.0p-32;
         noise[d + i] = radius * std::cos(angle);
         if (d + i + 1 < noise.size()) noise[d + i + 1] = radius * std::sin(angle);
       }

@@ -52,8 +52,9 @@ absl::Status CheckWeights(const LprOptions& options) {
   const bool moves_prototypes = weights.prototype_diversity > 0.0 ||
                                 weights.prototype_repulsion > 0.0 || weights.alignment > 0.0;
   if (options.prototypes == PrototypeRule::kFixed && moves_prototypes) {
-    return Refuse("losses prototype_diversity, prototype_repulsion and alignment move prototypes, "
-                  "but prototypes are FIXED");
+    return Refuse(
+        "losses prototype_diversity, prototype_repulsion and alignment move prototypes, "
+        "but prototypes are FIXED");
   }
   return absl::OkStatus();
 }
@@ -69,8 +70,9 @@ absl::Status CheckLprOptions(const RouterOptions& router, const LprOptions& opti
                        weights.alignment > 0.0 || weights.soft_load > 0.0;
   if (of_step && router.balance_loss.coefficient > 0.0 &&
       router.balance_loss.scope == LossScope::kRunning) {
-    return Refuse("balance_loss.scope RUNNING cannot be combined with losses over the whole step: "
-                  "take GLOBAL_BATCH, or coefficient 0");
+    return Refuse(
+        "balance_loss.scope RUNNING cannot be combined with losses over the whole step: "
+        "take GLOBAL_BATCH, or coefficient 0");
   }
   return absl::OkStatus();
 }
@@ -81,8 +83,8 @@ std::shared_ptr<Prototypes> MakePrototypes(const RouterOptions& router, const Lp
   if (options.prototypes == PrototypeRule::kFixed) {
     return Prototypes::Fixed(dimensions, SphericalCode(router.num_experts, dimensions));
   }
-  return Prototypes::Learned(router, dimensions,
-                             options.prototypes == PrototypeRule::kLearnedUnit, parameters);
+  return Prototypes::Learned(router, dimensions, options.prototypes == PrototypeRule::kLearnedUnit,
+                             parameters);
 }
 
 void AddLosses(const RouterOptions& router, const LprOptions& options,
@@ -101,15 +103,15 @@ void AddLosses(const RouterOptions& router, const LprOptions& options,
     losses.push_back(MakePrototypeDiversityLoss(weights.prototype_diversity, prototypes));
   }
   if (weights.prototype_repulsion > 0.0) {
-    losses.push_back(MakePrototypeRepulsionLoss(weights.prototype_repulsion,
-                                                options.repulsion_beta, prototypes));
+    losses.push_back(MakePrototypeRepulsionLoss(weights.prototype_repulsion, options.repulsion_beta,
+                                                prototypes));
   }
   if (weights.alignment > 0.0) {
     losses.push_back(MakeAlignmentLoss(weights.alignment, prototypes, std::move(noise)));
   }
   if (weights.soft_load > 0.0) {
-    losses.push_back(MakeSoftLoadLoss(weights.soft_load, options.soft_load_temperature,
-                                      router.num_experts));
+    losses.push_back(
+        MakeSoftLoadLoss(weights.soft_load, options.soft_load_temperature, router.num_experts));
   }
 }
 

@@ -18,8 +18,7 @@ void Override(double value, double& target) {
 
 // Settings that are MODE_DEFAULT, OFF or ON.
 absl::Status OverrideSwitch(const RouterOptions& router, const char* setting, bool& target) {
-  EQ_ASSIGN_OR_RETURN(const int value,
-                      ReadEnum(router, setting, {"MODE_DEFAULT", "OFF", "ON"}));
+  EQ_ASSIGN_OR_RETURN(const int value, ReadEnum(router, setting, {"MODE_DEFAULT", "OFF", "ON"}));
   if (value != 0) target = value == 2;
   return absl::OkStatus();
 }

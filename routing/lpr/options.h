@@ -24,9 +24,9 @@ struct LprLossWeights {
 };
 
 enum class PrototypeRule : uint8_t {
-  kLearned,           // free parameters
-  kLearnedUnit,       // parameters of length one
-  kFixed,             // a spherical code
+  kLearned,      // free parameters
+  kLearnedUnit,  // parameters of length one
+  kFixed,        // a spherical code
 };
 
 // Everything that makes one Latent Prototype router differ from another; `mode` of the settings is

@@ -49,10 +49,9 @@ class LprScorer final : public LatentScorer {
     const LatentTile& latent = tile.latent;
     WorkspaceFrame frame(*context.scratch);
     AddLogitsGradient(tile, gradient);
-    parts_.similarity->Backward(context, latent,
-                                parts_.prototypes->Points(context, tile.logits.dtype()),
-                                gradient.latent.similarities, gradient.latent,
-                                parts_.prototypes->gradient());
+    parts_.similarity->Backward(
+        context, latent, parts_.prototypes->Points(context, tile.logits.dtype()),
+        gradient.latent.similarities, gradient.latent, parts_.prototypes->gradient());
     AddDirectionsGradient(context, latent.directions, latent.inverse_norms,
                           gradient.latent.directions, gradient.latent.moments);
     parts_.encoder->Backward(context, x, gradient.latent.moments, dx);
@@ -66,7 +65,8 @@ class LprScorer final : public LatentScorer {
   template <typename T>
   double Temperature() const {
     if (!parts_.learn_temperature) return parts_.temperature;
-    return parts_.temperature * std::exp(static_cast<double>(log_temperature_->value().cpu<T>()[0]));
+    return parts_.temperature *
+           std::exp(static_cast<double>(log_temperature_->value().cpu<T>()[0]));
   }
 
   // From logits to similarities, and to the temperature.
@@ -81,9 +81,8 @@ class LprScorer final : public LatentScorer {
       double sum = 0.0;
       const int64_t experts = tile.num_experts();
       for (int64_t row = 0; row < tile.num_rows(); ++row) {
-        sum += static_cast<double>(cpu::DotRow(dlogits.data() + row * experts,
-                                               tile.logits.cpu<T>().data() + row * experts,
-                                               experts));
+        sum += static_cast<double>(cpu::DotRow(
+            dlogits.data() + row * experts, tile.logits.cpu<T>().data() + row * experts, experts));
       }
       T& gradient_of_log = log_temperature_->gradient().cpu<T>()[0];
       gradient_of_log = static_cast<T>(static_cast<double>(gradient_of_log) + sum);

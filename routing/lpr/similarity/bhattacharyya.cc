@@ -54,12 +54,12 @@ class OverlapSimilarity final : public Similarity {
       const T* ds = dsimilarities.cpu<T>().data();
       for (int64_t t = 0; t < latent.moments.dim(0); ++t) {
         for (int64_t e = 0; e < experts; ++e) {
-          const Row<T> row = {
-              latent.moments.cpu<T>().data() + t * 2 * width, points.cpu<T>().data() + e * width,
-              log_variances_->value().cpu<T>().data() + e * width,
-              gradient.moments.cpu<T>().data() + t * 2 * width,
-              dpoints.absent() ? nullptr : dpoints.cpu<T>().data() + e * width,
-              log_variances_->gradient().cpu<T>().data() + e * width};
+          const Row<T> row = {latent.moments.cpu<T>().data() + t * 2 * width,
+                              points.cpu<T>().data() + e * width,
+                              log_variances_->value().cpu<T>().data() + e * width,
+                              gradient.moments.cpu<T>().data() + t * 2 * width,
+                              dpoints.absent() ? nullptr : dpoints.cpu<T>().data() + e * width,
+                              log_variances_->gradient().cpu<T>().data() + e * width};
           AddGradient(row, SlopeByDistance(*s++) * *ds++, width);
         }
       }

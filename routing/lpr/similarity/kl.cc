@@ -68,8 +68,7 @@ class KlSimilarity final : public Similarity {
 
   static Side OfTokens(const Context& context, const LatentTile& latent) {
     const int64_t width = latent.dimensions();
-    const Side side =
-        Allocate(context, latent.moments.dtype(), latent.moments.dim(0), width);
+    const Side side = Allocate(context, latent.moments.dtype(), latent.moments.dim(0), width);
     DispatchFloat(latent.moments.dtype(), [&]<typename T>() {
       const T* mean = latent.moments.cpu<T>().data();
       T* out = side.features.cpu<T>().data();

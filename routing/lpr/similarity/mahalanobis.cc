@@ -1,5 +1,5 @@
-// s_te = 1 / (1 + sum_d exp(-l_d) (mu_td - p_ed)^2), l = gate.log_scales [D] learned, from zero, the
-// same for all experts. A squared distance of points scaled by exp(-l / 2).
+// s_te = 1 / (1 + sum_d exp(-l_d) (mu_td - p_ed)^2), l = gate.log_scales [D] learned, from zero,
+// the same for all experts. A squared distance of points scaled by exp(-l / 2).
 #include <cmath>
 
 #include "routing/lpr/declare.h"

@@ -25,9 +25,9 @@ class WassersteinSimilarity final : public Similarity {
   void Forward(const Context& context, const LatentTile& latent,
                ConstTensorView points) const override {
     WorkspaceFrame frame(*context.scratch);
-    SquaredDistances(context, Features(context, CopyMeans(context, latent),
-                                       CopyLogVariances(context, latent)),
-                     Features(context, points, log_variances_->value()), latent.similarities);
+    SquaredDistances(
+        context, Features(context, CopyMeans(context, latent), CopyLogVariances(context, latent)),
+        Features(context, points, log_variances_->value()), latent.similarities);
     DispatchFloat(points.dtype(), [&]<typename T>() {
       for (T& s : latent.similarities.cpu<T>()) {
         s = -std::sqrt(s + static_cast<T>(kSmallestSquare));
@@ -63,8 +63,7 @@ class WassersteinSimilarity final : public Similarity {
   static TensorView Features(const Context& context, ConstTensorView means,
                              ConstTensorView log_variances) {
     const int64_t width = means.dim(1);
-    const TensorView features =
-        context.scratch->Allocate(means.dtype(), {means.dim(0), 2 * width});
+    const TensorView features = context.scratch->Allocate(means.dtype(), {means.dim(0), 2 * width});
     DispatchFloat(means.dtype(), [&]<typename T>() {
       const T* mean = means.cpu<T>().data();
       const T* log_variance = log_variances.cpu<T>().data();

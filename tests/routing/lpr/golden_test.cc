@@ -128,19 +128,17 @@ TEST_F(LprGoldenTest, Gradients) {
     const char* name;
     double first, last, sum, norm;
   };
-  const Expected all[] = {
-      {"x", 0.4590469, 0.1953604, 0.1603111, 4.0051492},
-      {"norm.weight", 0.1250497, -0.0494029, 0.7214585, 0.5292003},
-      {"norm.bias", 0.1600270, -0.0296108, 0.4500953, 0.5670900},
-      {"encoder.weight", 0.1535832, -0.0218147, 1.0653532, 1.1184755},
-      {"encoder.bias", 0.4651827, -0.0336021, 0.5489424, 0.7860698},
-      {"prototypes", 0.0129099, 0.0076896, -0.0546493, 0.1674178},
-      {"decoder.weight", -0.2371479, 0.2640511, 0.0232984, 1.0863463},
-      {"decoder.bias", -0.2498054, 0.1789883, 0.1603111, 0.5625908}};
+  const Expected all[] = {{"x", 0.4590469, 0.1953604, 0.1603111, 4.0051492},
+                          {"norm.weight", 0.1250497, -0.0494029, 0.7214585, 0.5292003},
+                          {"norm.bias", 0.1600270, -0.0296108, 0.4500953, 0.5670900},
+                          {"encoder.weight", 0.1535832, -0.0218147, 1.0653532, 1.1184755},
+                          {"encoder.bias", 0.4651827, -0.0336021, 0.5489424, 0.7860698},
+                          {"prototypes", 0.0129099, 0.0076896, -0.0546493, 0.1674178},
+                          {"decoder.weight", -0.2371479, 0.2640511, 0.0232984, 1.0863463},
+                          {"decoder.bias", -0.2498054, 0.1789883, 0.1603111, 0.5625908}};
   for (const Expected& expected : all) {
     const std::string name = expected.name;
-    const auto gradient =
-        ToDoubles(name == "x" ? pass_.dx : fixture_.parameter(name).gradient());
+    const auto gradient = ToDoubles(name == "x" ? pass_.dx : fixture_.parameter(name).gradient());
     const double sum = std::accumulate(gradient.begin(), gradient.end(), 0.0);
     // Seven digits are printed.
     EXPECT_TRUE(AllClose(

@@ -24,9 +24,7 @@ struct Case {
   LprOptions options;
 };
 
-std::ostream& operator<<(std::ostream& out, const Case& test_case) {
-  return out << test_case.name;
-}
+std::ostream& operator<<(std::ostream& out, const Case& test_case) { return out << test_case.name; }
 
 // Losses as heavy as the gates, so that a wrong one shows.
 LprOptions Reference() {

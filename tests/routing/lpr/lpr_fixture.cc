@@ -61,8 +61,7 @@ LprFixture::LprFixture(const RouterOptions& router, const LprOptions& options, D
   EQ_CHECK(parameters_.Allocate(context_.device(), dtype, {1, 1}).ok());
   for (const auto& parameter : parameters_.parameters()) {
     const std::string& name = parameter->spec().parts[0].name;
-    auto values =
-        DrawNormal(static_cast<size_t>(parameter->num_elements()), key, name.c_str());
+    auto values = DrawNormal(static_cast<size_t>(parameter->num_elements()), key, name.c_str());
     const bool encodes = name.find("encoder.weight") != std::string::npos;
     const double scale = encodes ? 1.5 / std::sqrt(static_cast<double>(router.hidden)) : 0.5;
     for (double& value : values) value *= scale;
@@ -136,8 +135,7 @@ double LprFixture::Loss(const LprPass& pass, const LprGradients& gradients) {
   const auto gates = pass.gates();
   const auto inputs = ToDoubles(pass.expert_input);
   double total = std::inner_product(gates.begin(), gates.end(), gradients.dgates.begin(), 0.0);
-  total +=
-      std::inner_product(inputs.begin(), inputs.end(), gradients.dexpert_input.begin(), 0.0);
+  total += std::inner_product(inputs.begin(), inputs.end(), gradients.dexpert_input.begin(), 0.0);
   for (const LossTerm& term : router_->Losses(pass.sums(), gradients.batch_tokens, gradients.load,
                                               gradients.load_tokens)) {
     total += term.value;

@@ -52,8 +52,7 @@ class LprFixture {
  public:
   // Parameters are normal, of a size that makes the encoder's output of order one; a function of
   // `key`. The options must be valid.
-  LprFixture(const RouterOptions& router, const LprOptions& options, DType dtype,
-             uint64_t key = 1);
+  LprFixture(const RouterOptions& router, const LprOptions& options, DType dtype, uint64_t key = 1);
 
   // x [T, H]; row 0 is token `first_token` of the step.
   LprPass MakePass(std::span<const double> x, int64_t first_token = 0);

@@ -1,4 +1,5 @@
-// What router lpr does with a step, whatever its mode: edge cases, cuts, missing statistics, memory.
+// What router lpr does with a step, whatever its mode: edge cases, cuts, missing statistics,
+// memory.
 
 #include <algorithm>
 #include <cmath>
@@ -86,8 +87,8 @@ void CheckRoutes(const RouterOptions& router, const LprOptions& options,
   for (const auto& parameter : fixture.parameters().parameters()) {
     ExpectFinite(ToDoubles(parameter->gradient()));
   }
-  for (const LossTerm& term : fixture.router().Losses(pass.sums(), pass.num_tokens(), pass.sums(),
-                                                      pass.num_tokens())) {
+  for (const LossTerm& term :
+       fixture.router().Losses(pass.sums(), pass.num_tokens(), pass.sums(), pass.num_tokens())) {
     EXPECT_TRUE(std::isfinite(term.value)) << term.name;
   }
 }
@@ -204,8 +205,7 @@ TEST(LprTest, AnyCutGivesTheSameStep) {
       EXPECT_TRUE(AllClose(cut.sums, whole.sums, 1e-12 * MaxAbs(whole.sums)));
       EXPECT_TRUE(AllClose(cut.expert_input, whole.expert_input, 1e-13));
       EXPECT_TRUE(AllClose(cut.dx, whole.dx, 1e-12 * MaxAbs(whole.dx)));
-      EXPECT_TRUE(
-          AllClose(cut.dparameters, whole.dparameters, 1e-12 * MaxAbs(whole.dparameters)));
+      EXPECT_TRUE(AllClose(cut.dparameters, whole.dparameters, 1e-12 * MaxAbs(whole.dparameters)));
       EXPECT_NEAR(cut.loss, whole.loss, 1e-12 * std::fabs(whole.loss));
     }
   }
@@ -275,10 +275,9 @@ TEST(LprTest, UnitPrototypesStaySo) {
   options.latent_dim = 3;
   options.prototypes = PrototypeRule::kLearnedUnit;
   LprFixture fixture(LprRouterOptions(kHidden, 6, 2), options, DType::kF64);
-  fixture.router().EndStep(fixture.test_context().context(),
-                           std::vector<double>(
-                               static_cast<size_t>(fixture.router().num_statistics()), 1.0),
-                           1);
+  fixture.router().EndStep(
+      fixture.test_context().context(),
+      std::vector<double>(static_cast<size_t>(fixture.router().num_statistics()), 1.0), 1);
   const auto points = ToDoubles(fixture.parameter("prototypes").value());
   for (size_t e = 0; e < points.size(); e += 3) {
     EXPECT_NEAR(testing_support::EuclideanNorm(std::span(points).subspan(e, 3)), 1.0, 1e-15);

@@ -19,10 +19,10 @@ double LargestCosine(const std::vector<double>& points, size_t n) {
   double largest = -1.0;
   for (size_t i = 0; i < points.size(); i += n) {
     for (size_t j = 0; j < i; j += n) {
-      largest = std::max(largest, std::inner_product(points.begin() + static_cast<ptrdiff_t>(i),
-                                                     points.begin() + static_cast<ptrdiff_t>(i + n),
-                                                     points.begin() + static_cast<ptrdiff_t>(j),
-                                                     0.0));
+      largest =
+          std::max(largest, std::inner_product(points.begin() + static_cast<ptrdiff_t>(i),
+                                               points.begin() + static_cast<ptrdiff_t>(i + n),
+                                               points.begin() + static_cast<ptrdiff_t>(j), 0.0));
     }
   }
   return largest;
@@ -65,11 +65,10 @@ TEST(SphericalCodeTest, GivesIsotropicTokensAnEvenLoad) {
       token.push_back(draws.Normal(static_cast<uint64_t>(t), d));
     }
     for (size_t e = 0; e < kCount; ++e) {
-      scores.emplace_back(-std::inner_product(token.begin(), token.end(),
-                                              points.begin() +
-                                                  static_cast<ptrdiff_t>(e * kDimensions),
-                                              0.0),
-                          e);
+      scores.emplace_back(
+          -std::inner_product(token.begin(), token.end(),
+                              points.begin() + static_cast<ptrdiff_t>(e * kDimensions), 0.0),
+          e);
     }
     std::nth_element(scores.begin(), scores.begin() + kTopK, scores.end());
     for (size_t k = 0; k < kTopK; ++k) load[scores[k].second] += 1.0;
