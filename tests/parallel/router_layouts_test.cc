@@ -37,8 +37,16 @@ TrainOptions OptionsFor(const std::string& kind, const Layout& layout) {
   options.batch.accumulation_steps = layout.accumulation;
   options.batch.load_source = LoadSource::kPreviousStep;
   routing::RouterOptions& router = options.model.moe.router;
-  router.kind = kind;
-  router.settings = routing::DefaultSettings(kind);
+  // LPR's published mode changes the experts' input, draws noise and has the most statistics.
+  const bool published_lpr = kind == "lpr_reference";
+  router.kind = published_lpr ? "lpr" : kind;
+  router.settings =
+      published_lpr ? routing::LprSettings("REFERENCE") : routing::DefaultSettings(kind);
+  if (published_lpr) router.settings.Set("decode", std::string("ON"));
+  if (kind == "lpr") {
+    routing::SetBias("PROPORTIONAL", 0.05, router.settings);
+    router.settings.Set("losses.soft_load", 0.02);
+  }
   const bool hash = kind == "hash" || kind == "two_level_hash";
   if (hash || kind == "expert_choice") router.balance_loss.coefficient = 0.0;
   if (hash) router.z_loss.coefficient = 0.0;
@@ -102,7 +110,7 @@ INSTANTIATE_TEST_SUITE_P(All, RouterLayoutsTest,
                          ::testing::Values("switch", "group_limited", "aux_free_bias",
                                            "quantile_balancing", "expert_choice", "sinkhorn",
                                            "entropy_adaptive", "token_resonance", "two_level_hash",
-                                           "grap", "hash"),
+                                           "grap", "hash", "lpr", "lpr_reference"),
                          [](const auto& info) { return std::string(info.param); });
 
 }  // namespace
