@@ -206,12 +206,11 @@ absl::StatusOr<std::string> ShardedCheckpoint::Save(const TrainPosition& positio
   return JoinPath(directory_.path(), CheckpointName(position.step));
 }
 
-absl::Status ShardedCheckpoint::CheckAgainstModel(const Manifest& manifest) {
+absl::Status ShardedCheckpoint::CheckAgainstModel(const Checkpoint& checkpoint) {
   comm::Communicator& world = step_.mesh().world();
   EQ_ASSIGN_OR_RETURN(const auto held, GatherTexts(world, step_.context(), NamesAndShapes()));
   EQ_ASSIGN_OR_RETURN(const std::vector<ExpectedTensor> expected, ExpectedTensors(held));
-  return CheckComplete(manifest, options_.model, expected,
-                       absl::StrCat("of step ", manifest.step));
+  return CheckComplete(checkpoint.manifest, options_.model, expected, checkpoint.path);
 }
 
 absl::StatusOr<const SafetensorsReader*> ShardedCheckpoint::ReaderOf(const Checkpoint& checkpoint,
@@ -292,7 +291,7 @@ absl::StatusOr<TrainPosition> ShardedCheckpoint::ReadState(const Manifest& manif
 }
 
 absl::StatusOr<TrainPosition> ShardedCheckpoint::Load(const Checkpoint& checkpoint) {
-  EQ_RETURN_IF_ERROR(CheckAgainstModel(checkpoint.manifest));
+  EQ_RETURN_IF_ERROR(CheckAgainstModel(checkpoint));
   for (const ManifestTensor& tensor : checkpoint.manifest.tensors) {
     tensors_[tensor.spec.name] = &tensor;
   }

@@ -76,7 +76,7 @@ class ShardedCheckpoint {
   absl::Status Commit(const std::string& path, const TrainPosition& position,
                       const std::vector<std::string>& written,
                       const std::vector<std::string>& expected);
-  absl::Status CheckAgainstModel(const Manifest& manifest);
+  absl::Status CheckAgainstModel(const Checkpoint& checkpoint);
   absl::Status ReadValues(const Checkpoint& checkpoint);
   absl::Status ReadMoments(const Checkpoint& checkpoint, const std::string& prefix,
                            ParameterGroup group, TensorView shard);
