@@ -79,7 +79,6 @@ void SelectionBias::Accumulate(const Context& context, ConstTensorView ranking,
       const auto row = all.subspan(begin, experts);
       cpu::TopKRow<T>(row.data(), num_experts_, top_k_ + 1, best.data());
       const T alpha = row[static_cast<size_t>(best.back())];
-      // Outside its groups a token has a ranking of minus infinity and exceeds no margin.
       for (size_t e = 0; e < experts; ++e) {
         const double margin = static_cast<double>(row[e] - alpha);
         sums[e * static_cast<size_t>(options_.bins) + BinOf(margin)] += 1.0;

@@ -21,7 +21,8 @@ enum class BiasRule : uint8_t {
   kProportional,
   // Quantile balancing (Su, 2026): with alpha_t the (K + 1)-th largest of s + b of token t, and
   // m_te = s_te + b_e - alpha_t the margin by which e is chosen, b_e -= rate * the margin that
-  // exactly K T / E tokens exceed. At rate 1 the step that alone would balance e.
+  // exactly K T / E tokens exceed. At rate 1 the step that alone would balance e. Margins are those
+  // of the choice among all experts: with a group limit the loop balances near, not exactly.
   kQuantile,
 };
 

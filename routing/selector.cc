@@ -67,8 +67,9 @@ void Selector::Select(const Context& context, const ScoreTile& tile, ConstTensor
 void Selector::Choose(const Context& context, TensorView ranking, ConstTensorView token_ids,
                       TensorView ids, std::span<double> sums) const {
   bias_.AddTo(context, ranking);
-  LimitGroups(context, options_.groups, ranking);
+  // Before the groups: an expert whose group is out of reach for all would have no margin to go by.
   bias_.Accumulate(context, ranking, sums);
+  LimitGroups(context, options_.groups, ranking);
   if (options_.ties == TieRule::kTokenHash) return SelectByHash(context, ranking, token_ids, ids);
   SelectTopK(context, ranking, ids);
 }

@@ -117,7 +117,12 @@ TEST(SelectionBiasTest, EveryRuleEvensTheLoad) {
     RouterOptions quantile = OptionsOf("quantile_balancing", 8, 16, 2);
     quantile.settings.Set("score", std::string(score));
     EXPECT_LT(GiniAfter(quantile, 30), 0.02) << score;
+    // Margins do not know of groups, so the loop gets near balance only.
+    SetGroups(4, 2, "TOP_TWO_SUM", quantile.settings);
+    EXPECT_LT(GiniAfter(quantile, 30), 0.5 * before) << score;
   }
+  SetGroups(4, 2, "TOP_TWO_SUM", proportional.settings);
+  EXPECT_LT(GiniAfter(proportional, 100), 0.1);
 }
 
 // Gates are of the scores without the bias; a bias large enough chooses against the scores.
