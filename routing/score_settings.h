@@ -11,7 +11,7 @@
 namespace equipoise::routing {
 
 // The settings that score-based routers share, read in one place. A router offers a shared piece by
-// having its settings' message (configs/schema/moe.proto); what it does not offer keeps the value
+// having its settings' message (configs/schema/router_pieces.proto); what it does not offer keeps the value
 // in the argument, so that a router fixes what makes it itself. Errors are InvalidArgument and name
 // the router.
 
