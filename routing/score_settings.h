@@ -11,9 +11,9 @@
 namespace equipoise::routing {
 
 // The settings that score-based routers share, read in one place. A router offers a shared piece by
-// having its settings' message (configs/schema/router_pieces.proto); what it does not offer keeps the value
-// in the argument, so that a router fixes what makes it itself. Errors are InvalidArgument and name
-// the router.
+// having its settings' message (configs/schema/router_pieces.proto); what it does not offer keeps
+// the value in the argument, so that a router fixes what makes it itself. Errors are
+// InvalidArgument and name the router.
 
 // `bias.rule` (NONE, SIGN, PROPORTIONAL, QUANTILE), `bias.rate`, `bias.centre`, `bias.bins`,
 // `bias.margin_range`; `groups.num_groups`, `groups.top_groups`, `groups.score` (MAX, TOP_TWO_SUM).
