@@ -1,8 +1,8 @@
 #include "routing/cpu/drop_copies.h"
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
+
+#include "routing/cpu/coarse_score.h"
 
 namespace equipoise::cpu {
 namespace {
@@ -28,11 +28,7 @@ template <typename T>
 int64_t DropCopies(int64_t capacity, std::span<int32_t> ids, std::span<T> gates,
                    std::span<int64_t> members, std::span<int64_t> next) {
   GroupByExpert(ids, members, next);
-  // A strict weak order even with NaNs.
-  const auto rank = [&](int64_t copy) {
-    const T gate = gates[static_cast<size_t>(copy)];
-    return std::isnan(gate) ? -std::numeric_limits<T>::infinity() : gate;
-  };
+  const auto rank = [&](int64_t copy) { return CoarseScore(gates[static_cast<size_t>(copy)]); };
   const auto keep_before = [&](int64_t a, int64_t b) {
     return rank(a) != rank(b) ? rank(a) > rank(b) : a < b;
   };

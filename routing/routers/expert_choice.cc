@@ -22,6 +22,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
+#include "routing/cpu/coarse_score.h"
 #include "routing/cpu/score_rows.h"
 #include "routing/score_router.h"
 #include "routing/score_settings.h"
@@ -72,8 +73,7 @@ class ExpertChoice final : public SequenceSelector {
     const auto capacity = static_cast<int64_t>(std::min(even, length));
     for (size_t e = 0; e < experts; ++e) {
       const auto score = [&](int32_t token) {
-        const T value = scores[static_cast<size_t>(token) * experts + e];
-        return std::isnan(value) ? T{kNotChosen} : value;
+        return cpu::CoarseScore(scores[static_cast<size_t>(token) * experts + e]);
       };
       for (size_t t = 0; t < order.size(); ++t) order[t] = static_cast<int32_t>(t);
       std::nth_element(
