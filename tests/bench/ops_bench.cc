@@ -73,7 +73,7 @@ double AttentionFlops(int64_t head_dim) {
 void BM_AttentionForward(benchmark::State& state) {
   Tensors tensors;
   const AttentionTensors t(tensors, state.range(0));
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     AttentionForward(tensors.context(), kLength, t.q, t.k, t.v, t.out, t.log_sum_exp);
   }
   ReportFlops(state, AttentionFlops(state.range(0)));
@@ -87,7 +87,7 @@ void BM_AttentionBackward(benchmark::State& state) {
   const TensorView dk = tensors.Normal(t.k.shape()), dv = tensors.Normal(t.v.shape());
   AttentionForward(tensors.context(), kLength, t.q, t.k, t.v, t.out, t.log_sum_exp);
   const AttentionSaved saved = {t.q, t.k, t.v, t.out, t.log_sum_exp};
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     AttentionBackward(tensors.context(), kLength, saved, dout, dq, dk, dv);
   }
   ReportFlops(state, 2.0 * AttentionFlops(state.range(0)));
@@ -100,7 +100,7 @@ void BM_Linear(benchmark::State& state) {
   const TensorView x = tensors.Normal({kTokens, kHidden});
   const TensorView weight = tensors.Normal({state.range(0), kHidden});
   const TensorView y = tensors.Normal({kTokens, state.range(0)});
-  for (auto _ : state) LinearForward(tensors.context(), x, weight, y);
+  for ([[maybe_unused]] auto _ : state) LinearForward(tensors.context(), x, weight, y);
   ReportFlops(state, 2.0 * static_cast<double>(kTokens * kHidden * state.range(0)));
 }
 BENCHMARK(BM_Linear)->Arg(16)->Arg(64)->Arg(256)->Arg(512)->Unit(benchmark::kMillisecond);
@@ -109,7 +109,7 @@ void BM_SwiGluForward(benchmark::State& state) {
   Tensors tensors;
   const TensorView gate_up = tensors.Normal({2 * kTokens, 2 * kHidden});
   const TensorView y = tensors.Normal({2 * kTokens, kHidden});
-  for (auto _ : state) SwiGluForward(tensors.context(), gate_up, y);
+  for ([[maybe_unused]] auto _ : state) SwiGluForward(tensors.context(), gate_up, y);
 }
 BENCHMARK(BM_SwiGluForward)->Unit(benchmark::kMillisecond);
 
@@ -118,7 +118,7 @@ void BM_SwiGluBackward(benchmark::State& state) {
   const TensorView gate_up = tensors.Normal({2 * kTokens, 2 * kHidden});
   const TensorView dy = tensors.Normal({2 * kTokens, kHidden});
   const TensorView d_gate_up = tensors.Normal(gate_up.shape());
-  for (auto _ : state) SwiGluBackward(tensors.context(), gate_up, dy, d_gate_up);
+  for ([[maybe_unused]] auto _ : state) SwiGluBackward(tensors.context(), gate_up, dy, d_gate_up);
 }
 BENCHMARK(BM_SwiGluBackward)->Unit(benchmark::kMillisecond);
 
@@ -128,7 +128,7 @@ void BM_RmsNorm(benchmark::State& state) {
   const TensorView x = tensors.Normal({rows, width}), y = tensors.Normal({rows, width});
   const TensorView weight = tensors.Normal({width}), dweight = tensors.Normal({width});
   const TensorView inverse_rms = tensors.Normal({rows}), dx = tensors.Normal({rows, width});
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     RmsNormForward(tensors.context(), x, weight, 1e-6, y, inverse_rms);
     RmsNormBackward(tensors.context(), x, weight, inverse_rms, y, dx, /*accumulate_dx=*/false,
                     dweight);

@@ -37,8 +37,9 @@ absl::Status SeveralInFlight(Communicator& world) {
   EQ_RETURN_IF_ERROR(gather.Wait());
   EQ_RETURN_IF_ERROR(reduce.Wait());
   EQ_RETURN_IF_ERROR(ExpectBy("sum", sum, [&](int64_t) { return SumOfRanks(world.size()); }));
+  const auto sender = [](int64_t i) { return i / 17; };
   EQ_RETURN_IF_ERROR(
-      ExpectBy("gather", all, [](int64_t i) { return static_cast<double>(i / 17); }));
+      ExpectBy("gather", all, [&](int64_t i) { return static_cast<double>(sender(i)); }));
   return ExpectBy("exchange", in, [](int64_t i) { return static_cast<double>(i); });
 }
 
