@@ -8,6 +8,7 @@
 #include "core/telemetry/phase.h"
 #include "core/telemetry/timers.h"
 #include "core/tensor/tensor_view.h"
+#include "parallel/domain_loads.h"
 #include "parallel/router_statistics.h"
 
 namespace equipoise::parallel {
@@ -30,6 +31,8 @@ struct StepContext {
   PhaseTimers* timers = nullptr;
   // Null: nothing is recorded (validation, or a layer that runs for the second time).
   RouterStatistics* statistics = nullptr;
+  // Null: copies are not counted by domain. Only validation counts them.
+  DomainLoads* domain_loads = nullptr;
 };
 
 // Counts its lifetime for `phase`, if there are timers.

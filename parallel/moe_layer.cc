@@ -97,6 +97,9 @@ absl::Status MoeLayer::Route(const StepContext& context, const MicroBatch& batch
   if (context.statistics != nullptr) {
     EQ_RETURN_IF_ERROR(context.statistics->Record(device, index_, saved.routed.partials));
   }
+  if (context.domain_loads != nullptr) {
+    context.domain_loads->Record(device, index_, saved.routed.expert_ids, batch.domains);
+  }
   saved.dispatch =
       routing::MakeDispatchPlan(device, saved.routed.expert_ids, exchange_.placement());
   return absl::OkStatus();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <numbers>
 #include <optional>
 #include <span>
@@ -22,10 +23,11 @@ void Accumulate(NamedValues& values, const std::string& name, double value) {
   }
 }
 
-void FillLoadStats(std::span<const double> counts, int64_t tokens, int num_experts, int top_k,
-                   LayerRecord& record) {
+void FillLoad(std::span<const double> counts, int64_t tokens, int top_k, LoadRecord& record) {
+  const int num_experts = static_cast<int>(counts.size());
   const routing::LoadStats load = routing::ComputeLoadStats(counts);
   const routing::LoadStats floor = routing::SamplingFloor(tokens, num_experts, top_k);
+  record.counts.assign(counts.begin(), counts.end());
   record.gini = load.gini;
   record.min_max = load.min_max;
   record.max_over_mean = load.max_over_mean;
@@ -46,13 +48,12 @@ LayerRecord ReportLayer(const MoeLayerResult& layer, int64_t tokens, int num_exp
   record.layer = layer.layer;
   const size_t experts = static_cast<size_t>(num_experts);
   const std::span<const double> counts = std::span(layer.sums).first(experts);
-  FillLoadStats(counts, tokens, num_experts, top_k, record);
+  FillLoad(counts, tokens, top_k, record);
   record.rank_loads.resize(static_cast<size_t>(placement.num_owners()));
   double copies = 0.0;
   for (int expert = 0; expert < num_experts; ++expert) {
     const double count = counts[static_cast<size_t>(expert)];
     copies += count;
-    record.counts.push_back(static_cast<int64_t>(count));
     record.rank_loads[static_cast<size_t>(placement.owner_of(expert))] +=
         static_cast<int64_t>(count);
   }
@@ -64,6 +65,23 @@ LayerRecord ReportLayer(const MoeLayerResult& layer, int64_t tokens, int num_exp
   for (const routing::LossTerm& term : layer.losses) {
     record.auxiliary.emplace_back(term.name, term.value);
   }
+  return record;
+}
+
+ValidationLayerRecord ReportLayer(const EvaluatedLayer& layer,
+                                  std::span<const int64_t> domain_tokens, int top_k) {
+  ValidationLayerRecord record;
+  record.layer = layer.layer;
+  std::vector<double> total(layer.domain_counts.front().size());
+  int64_t tokens = 0;
+  for (size_t d = 0; d < domain_tokens.size(); ++d) {
+    if (domain_tokens[d] == 0) continue;
+    tokens += domain_tokens[d];
+    const std::vector<double>& counts = layer.domain_counts[d];
+    std::transform(total.begin(), total.end(), counts.begin(), total.begin(), std::plus<>());
+    record.domain_counts.emplace_back(counts.begin(), counts.end());
+  }
+  FillLoad(total, tokens, top_k, record);
   return record;
 }
 
@@ -86,7 +104,7 @@ StepRecord ReportStep(const StepResult& result, int num_experts, int top_k,
   return record;
 }
 
-ValidationRecord ReportValidation(const EvaluationResult& result,
+ValidationRecord ReportValidation(const EvaluationResult& result, int top_k,
                                   const std::vector<std::string>& domains, double bytes_per_token) {
   const auto bits_per_byte = [&](double nats) -> std::optional<double> {
     if (bytes_per_token <= 0.0) return std::nullopt;
@@ -100,6 +118,9 @@ ValidationRecord ReportValidation(const EvaluationResult& result,
     const double loss =
         result.domain_cross_entropy[d] / static_cast<double>(result.domain_tokens[d]);
     record.domains.push_back({domains[d], loss, bits_per_byte(loss)});
+  }
+  for (const EvaluatedLayer& layer : result.layers) {
+    record.layers.push_back(ReportLayer(layer, result.domain_tokens, top_k));
   }
   return record;
 }

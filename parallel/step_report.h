@@ -15,8 +15,9 @@ namespace equipoise::parallel {
 StepRecord ReportStep(const StepResult& result, int num_experts, int top_k,
                       const routing::ExpertPlacement& placement);
 
-// `bytes_per_token`: average of the text, to give bits per byte; 0: unknown, left out.
-ValidationRecord ReportValidation(const EvaluationResult& result,
+// Domains without a token are left out. `bytes_per_token`: average of the text, to give bits per
+// byte; 0: unknown, left out.
+ValidationRecord ReportValidation(const EvaluationResult& result, int top_k,
                                   const std::vector<std::string>& domains, double bytes_per_token);
 
 }  // namespace equipoise::parallel

@@ -113,6 +113,9 @@ absl::Status TrainStep::CreateModel(Device& device) {
   EQ_ASSIGN_OR_RETURN(optimizer_, ShardedOptimizer::Create(device, *mesh_, parameters_, *sync_));
   EQ_ASSIGN_OR_RETURN(statistics_, RouterStatistics::Create(device, world_, model_->routers(),
                                                             Resolve(options_.batch), wait));
+  EQ_ASSIGN_OR_RETURN(domain_loads_,
+                      DomainLoads::Create(device, static_cast<int>(model_->routers().size()),
+                                          num_domains_, options_.model.moe.router.num_experts));
   return absl::OkStatus();
 }
 
@@ -193,7 +196,7 @@ absl::StatusOr<StepResult> TrainStep::ComputeGradient(const SampleSource& source
     Fill(context_, 0.0, parameters_.gradients(group));
   }
   statistics_->BeginStep(context_, batch_tokens);
-  const StepContext step_context = {context_, &timers_, statistics_.get()};
+  const StepContext step_context = {context_, &timers_, statistics_.get(), nullptr};
   const SequenceRange held = layout_.OfRank(world_.rank());
   EQ_RETURN_IF_ERROR(Read(source, first_sample, held));
   const int micro_batches = options_.batch.accumulation_steps;
@@ -270,7 +273,8 @@ absl::StatusOr<StepResult> TrainStep::Run(const SampleSource& source, int64_t st
 
 absl::StatusOr<EvaluationResult> TrainStep::Evaluate(const SampleSource& source, int64_t count) {
   std::fill(host_domain_sums_.begin(), host_domain_sums_.end(), 0.0);
-  const StepContext step_context = {context_, nullptr, nullptr};
+  domain_loads_->Clear();
+  const StepContext step_context = {context_, nullptr, nullptr, &*domain_loads_};
   const int64_t capacity = layout_.MaxMicroBatchSequences();
   // All ranks run the same number of forward passes, the last ones perhaps without sequences.
   for (int64_t begin = 0; begin < count; begin += capacity * world_.size()) {
@@ -285,6 +289,13 @@ absl::StatusOr<EvaluationResult> TrainStep::Evaluate(const SampleSource& source,
     Collect(range, range);
   }
   EQ_RETURN_IF_ERROR(ReduceDomains());
+  comm::WaitOptions wait = WaitOf(options_);
+  wait.name = "all-reduce of the held-out load";
+  EQ_RETURN_IF_ERROR(domain_loads_->Reduce(context_, world_, wait));
+  return DescribeEvaluation();
+}
+
+EvaluationResult TrainStep::DescribeEvaluation() const {
   EvaluationResult result;
   double total = 0.0;
   double tokens = 0.0;
@@ -296,6 +307,16 @@ absl::StatusOr<EvaluationResult> TrainStep::Evaluate(const SampleSource& source,
     result.domain_tokens.push_back(static_cast<int64_t>(domain_tokens));
   }
   result.cross_entropy = tokens > 0.0 ? total / tokens : 0.0;
+  const std::vector<int> positions = model_->moe_layers();
+  for (int index = 0; index < static_cast<int>(positions.size()); ++index) {
+    EvaluatedLayer layer;
+    layer.layer = positions[static_cast<size_t>(index)];
+    for (int domain = 0; domain < num_domains_; ++domain) {
+      const std::span<const double> counts = domain_loads_->Counts(index, domain);
+      layer.domain_counts.emplace_back(counts.begin(), counts.end());
+    }
+    result.layers.push_back(std::move(layer));
+  }
   return result;
 }
 

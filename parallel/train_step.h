@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -15,6 +16,7 @@
 #include "core/telemetry/timers.h"
 #include "core/tensor/tensor.h"
 #include "parallel/batch_layout.h"
+#include "parallel/domain_loads.h"
 #include "parallel/gradient_sync.h"
 #include "parallel/mesh.h"
 #include "parallel/router_statistics.h"
@@ -50,11 +52,18 @@ struct StepResult {
   std::vector<int64_t> domain_tokens;
 };
 
-// Cross entropy on fixed samples, over all ranks; by domain, as above.
+// One MoE layer on fixed samples, over all ranks.
+struct EvaluatedLayer {
+  int layer = 0;                                   // position in the model
+  std::vector<std::vector<double>> domain_counts;  // [domains][E], see DomainLoads
+};
+
+// Cross entropy and load on fixed samples, over all ranks; by domain, as above.
 struct EvaluationResult {
   double cross_entropy = 0.0;  // mean over domains' tokens
   std::vector<double> domain_cross_entropy;
   std::vector<int64_t> domain_tokens;
+  std::vector<EvaluatedLayer> layers;
 };
 
 // Everything one rank owns to train a model, and the step that uses it: forward and backward of
@@ -107,6 +116,7 @@ class TrainStep {
   absl::Status StartSync(int64_t first);
   absl::Status ReduceDomains();
   void Describe(StepResult& result) const;
+  EvaluationResult DescribeEvaluation() const;
 
   const TrainOptions options_;
   const int num_domains_;
@@ -125,6 +135,7 @@ class TrainStep {
   std::unique_ptr<GradientSync> sync_;
   std::unique_ptr<ShardedOptimizer> optimizer_;
   std::unique_ptr<RouterStatistics> statistics_;
+  std::optional<DomainLoads> domain_loads_;  // of the evaluation under way
 
   // Of the micro-batch under way.
   Tensor tokens_;                    // I32 [max T]

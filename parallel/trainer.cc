@@ -263,7 +263,7 @@ absl::StatusOr<ValidationRecord> Trainer::Validate() {
   };
   EQ_ASSIGN_OR_RETURN(const EvaluationResult result, step_->Evaluate(source, windows_->size()));
   const double bytes_per_token = run_.validation_data->vocab_size() == kByteVocabSize ? 1.0 : 0.0;
-  return ReportValidation(result, domains_, bytes_per_token);
+  return ReportValidation(result, options_.model.moe.router.top_k, domains_, bytes_per_token);
 }
 
 absl::Status Trainer::Save(bool last) {

@@ -25,7 +25,7 @@ Json ToJson(const PhaseSeconds& time) {
   return object;
 }
 
-Json ToJson(const LayerRecord& layer) {
+Json ToJson(const LoadRecord& layer) {
   Json object;
   object["layer"] = layer.layer;
   object["counts"] = layer.counts;
@@ -35,13 +35,18 @@ Json ToJson(const LayerRecord& layer) {
   object["cv"] = layer.cv;
   object["entropy"] = layer.entropy;
   object["dead"] = layer.dead;
-  object["dropped_share"] = layer.dropped_share;
   object["floor_gini"] = layer.floor_gini;
   if (layer.floor_min_max.has_value()) object["floor_min_max"] = *layer.floor_min_max;
   object["floor_max_over_mean"] = layer.floor_max_over_mean;
   object["floor_cv"] = layer.floor_cv;
   object["floor_entropy"] = layer.floor_entropy;
   object["floor_dead"] = layer.floor_dead;
+  return object;
+}
+
+Json ToJson(const LayerRecord& layer) {
+  Json object = ToJson(static_cast<const LoadRecord&>(layer));
+  object["dropped_share"] = layer.dropped_share;
   if (layer.router_entropy.has_value()) object["router_entropy"] = *layer.router_entropy;
   object["rank_loads"] = layer.rank_loads;
   object["auxiliary"] = ToJson(layer.auxiliary);
@@ -59,6 +64,14 @@ Json ToJson(const ValidationRecord& validation) {
   object["loss"] = validation.loss;
   if (validation.bits_per_byte.has_value()) object["bits_per_byte"] = *validation.bits_per_byte;
   object["domains"] = std::move(domains);
+  object["moe"] = Json::array();
+  for (const ValidationLayerRecord& layer : validation.layers) {
+    Json entry = ToJson(static_cast<const LoadRecord&>(layer));
+    for (size_t d = 0; d < layer.domain_counts.size(); ++d) {
+      entry["domain_counts"][validation.domains[d].domain] = layer.domain_counts[d];
+    }
+    object["moe"].push_back(std::move(entry));
+  }
   return object;
 }
 

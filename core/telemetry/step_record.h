@@ -18,8 +18,8 @@ namespace equipoise {
 // (name, value) in the order they shall be written.
 using NamedValues = std::vector<std::pair<std::string, double>>;
 
-// One MoE layer in one step. E experts, K chosen per token, R ranks of an expert-parallel group.
-struct LayerRecord {
+// How even the load of a layer's E experts is, with K chosen per token.
+struct LoadRecord {
   int layer = 0;                // index in the model, dense layers counted
   std::vector<int64_t> counts;  // [E] token copies each expert was chosen for
   // Of `counts`; definitions as routing::LoadStats.
@@ -29,7 +29,6 @@ struct LayerRecord {
   double cv = 0.0;
   double entropy = 1.0;
   int64_t dead = 0;
-  double dropped_share = 0.0;  // of the token copies, by the capacity limit; in [0, 1]
   // The same figures had every token chosen K experts at random: below them is luck. min_max has
   // none in closed form, so it may be absent.
   double floor_gini = 0.0;
@@ -38,6 +37,11 @@ struct LayerRecord {
   double floor_cv = 0.0;
   double floor_entropy = 1.0;
   int64_t floor_dead = 0;
+};
+
+// One MoE layer in one step; R ranks of an expert-parallel group.
+struct LayerRecord : LoadRecord {
+  double dropped_share = 0.0;  // of the token copies, by the capacity limit; in [0, 1]
   // Mean over tokens of the entropy of the router's scores, divided by ln E; 0 certain, 1 uniform.
   // Absent for routers without scores.
   std::optional<double> router_entropy;
@@ -52,10 +56,17 @@ struct DomainLoss {
   std::optional<double> bits_per_byte;
 };
 
+// One MoE layer on held-out text. `counts` are copies as sent, after any capacity.
+struct ValidationLayerRecord : LoadRecord {
+  // The same by domain, in the order of ValidationRecord::domains.
+  std::vector<std::vector<int64_t>> domain_counts;
+};
+
 struct ValidationRecord {
   double loss = 0.0;  // cross entropy in nats per token, over all domains
   std::optional<double> bits_per_byte;
   std::vector<DomainLoss> domains;
+  std::vector<ValidationLayerRecord> layers;  // MoE layers, in order
 };
 
 struct StepRecord {

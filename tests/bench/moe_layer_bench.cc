@@ -93,7 +93,7 @@ class LayerUnderTest {
   }
 
   absl::Status Step() {
-    const parallel::StepContext context = {memory_.context(), &timers_, statistics_.get()};
+    const parallel::StepContext context = {memory_.context(), &timers_, statistics_.get(), nullptr};
     timers_.StartStep();
     const WorkspaceFrame activations(*context.device.activations);
     statistics_->BeginStep(context.device, batch_tokens_);

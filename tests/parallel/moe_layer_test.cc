@@ -155,7 +155,7 @@ absl::Status RunRank(const LayerCase& layer_case, const std::vector<double>& h,
   EQ_ASSIGN_OR_RETURN(const auto statistics,
                       RouterStatistics::Create(memory.device(), world, {&layer->router()},
                                                LoadSource::kCurrentStep, {}));
-  const StepContext step = {memory.context(), nullptr, statistics.get()};
+  const StepContext step = {memory.context(), nullptr, statistics.get(), nullptr};
   const TensorView input = RowsOf(layer_case, world.rank(), h, memory);
   const TensorView output = memory.Zeros(layer_case.model.dtype, input.shape());
   const TensorView dh = RowsOf(layer_case, world.rank(), weights, memory);

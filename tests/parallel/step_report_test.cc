@@ -95,7 +95,7 @@ TEST(ValidationReport, GivesNatsAndBitsByDomain) {
   result.cross_entropy = 2.0 * std::numbers::ln2;
   result.domain_cross_entropy = {30.0 * std::numbers::ln2, 0.0, 10.0 * std::numbers::ln2};
   result.domain_tokens = {10, 0, 10};
-  const ValidationRecord record = ReportValidation(result, {"prose", "empty", "code"}, 2.0);
+  const ValidationRecord record = ReportValidation(result, 2, {"prose", "empty", "code"}, 2.0);
   EXPECT_DOUBLE_EQ(record.bits_per_byte.value(), 1.0);
   ASSERT_EQ(record.domains.size(), 2u) << "a domain without tokens has no loss";
   EXPECT_EQ(record.domains[0].domain, "prose");
@@ -105,10 +105,27 @@ TEST(ValidationReport, GivesNatsAndBitsByDomain) {
   EXPECT_DOUBLE_EQ(record.domains[1].bits_per_byte.value(), 0.5);
 }
 
+TEST(ValidationReport, TellsTheLoadOfEachDomainAndOfAll) {
+  EvaluationResult result;
+  result.domain_cross_entropy = {30.0, 0.0, 10.0};
+  result.domain_tokens = {10, 0, 5};
+  result.layers.push_back({3, {{10, 6, 4, 0}, {0, 0, 0, 0}, {0, 0, 0, 10}}});
+  const ValidationRecord record = ReportValidation(result, 2, {"prose", "empty", "code"}, 0.0);
+  ASSERT_EQ(record.layers.size(), 1u);
+  const ValidationLayerRecord& layer = record.layers[0];
+  EXPECT_EQ(layer.layer, 3);
+  EXPECT_EQ(layer.counts, (std::vector<int64_t>{10, 6, 4, 10}));
+  EXPECT_DOUBLE_EQ(layer.max_over_mean, 10.0 / 7.5);
+  EXPECT_EQ(layer.floor_gini, routing::SamplingFloor(15, 4, 2).gini);
+  ASSERT_EQ(layer.domain_counts.size(), record.domains.size());
+  EXPECT_EQ(layer.domain_counts[0], (std::vector<int64_t>{10, 6, 4, 0}));
+  EXPECT_EQ(layer.domain_counts[1], (std::vector<int64_t>{0, 0, 0, 10}));
+}
+
 TEST(ValidationReport, SaysSoWhenBytesAreNotKnown) {
   EvaluationResult result;
   result.cross_entropy = 1.0;
-  EXPECT_FALSE(ReportValidation(result, {}, 0.0).bits_per_byte.has_value());
+  EXPECT_FALSE(ReportValidation(result, 2, {}, 0.0).bits_per_byte.has_value());
 }
 
 }  // namespace

@@ -40,7 +40,7 @@ StepRecord Widest() {
   record.mfu = 1e20;
   record.layers[0].max_over_mean = 1e40;
   record.layers[0].dead = std::numeric_limits<int64_t>::max() / 2;
-  record.validation = ValidationRecord{1e40, 1e40, {}};
+  record.validation = ValidationRecord{1e40, 1e40, {}, {}};
   return record;
 }
 
@@ -60,7 +60,7 @@ TEST(FormatTest, DenseModelsSayNothingOfBalance) {
 
 TEST(FormatTest, ValidationIsOnTheLine) {
   StepRecord record = Sample();
-  record.validation = ValidationRecord{3.2, 1.234567, {}};
+  record.validation = ValidationRecord{3.2, 1.234567, {}, {}};
   EXPECT_THAT(FormatStepLine(record, 20000, 1.0), HasSubstr("val 3.2000 (1.235 bits/byte)"));
 }
 
@@ -120,7 +120,7 @@ class ConsoleTest : public ::testing::Test {
       for (int64_t step = 1; step <= steps; ++step) {
         StepRecord record = Sample();
         record.step = step;
-        if (step == 3) record.validation = ValidationRecord{3.2, 1.2, {}};
+        if (step == 3) record.validation = ValidationRecord{3.2, 1.2, {}, {}};
         console.Show(record);
       }
     }

@@ -88,13 +88,25 @@ TEST(MetricsJsonTest, OptionalKeysAppearWithTheirValues) {
   record.mfu = 0.4;
   record.layers[0].floor_min_max = 0.9;
   record.layers[0].router_entropy = 0.7;
-  record.validation = ValidationRecord{3.1, 1.2, {{"prose", 3.0, 1.1}, {"c\"ode", 3.2, 1.3}}};
+  record.validation = ValidationRecord{3.1, 1.2, {{"prose", 3.0, 1.1}, {"c\"ode", 3.2, 1.3}}, {}};
+  ValidationLayerRecord held_out;
+  held_out.layer = 1;
+  held_out.counts = {3, 5};
+  held_out.gini = 0.125;
+  held_out.domain_counts = {{3, 0}, {0, 5}};
+  record.validation->layers.push_back(held_out);
   const json row = json::parse(StepRecordToJson(record));
   EXPECT_EQ(row["mfu"], 0.4);
   EXPECT_EQ(row["moe"][0]["floor_min_max"], 0.9);
   EXPECT_EQ(row["moe"][0]["router_entropy"], 0.7);
   EXPECT_EQ(row["validation"]["bits_per_byte"], 1.2);
   EXPECT_EQ(row["validation"]["domains"]["c\"ode"]["loss"], 3.2);
+  const json& load = row["validation"]["moe"][0];
+  EXPECT_EQ(load["layer"], 1);
+  EXPECT_EQ(load["gini"], 0.125);
+  EXPECT_EQ(load["counts"], json::parse("[3, 5]"));
+  EXPECT_EQ(load["domain_counts"]["c\"ode"], json::parse("[0, 5]"));
+  EXPECT_FALSE(load.contains("rank_loads"));
   const json alone = json::parse(ValidationToJson(0, 0, *record.validation));
   EXPECT_EQ(KeysOf(alone), (std::set<std::string>{"step", "tokens", "validation"}));
   EXPECT_EQ(alone["validation"], row["validation"]);
@@ -120,7 +132,7 @@ TEST(MetricsJsonTest, NumbersThatAreNotFiniteAreNullAndNamed) {
 
 TEST(MetricsJsonTest, NamesInNoEncodingStayValidJson) {
   StepRecord record = Sample(1);
-  record.validation = ValidationRecord{3.1, 1.2, {{"\xff\xfe", 3.0, 1.1}}};
+  record.validation = ValidationRecord{3.1, 1.2, {{"\xff\xfe", 3.0, 1.1}}, {}};
   EXPECT_FALSE(json::parse(StepRecordToJson(record), nullptr, false).is_discarded());
 }
 
