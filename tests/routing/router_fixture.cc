@@ -128,9 +128,10 @@ std::vector<int32_t> RouterPass::ids() const {
 std::vector<double> RouterPass::gates() const { return ToDoubles(output.gates); }
 std::vector<double> RouterPass::sums() const { return ToDoubles(output.partials); }
 
-RouterFixture::RouterFixture(const RouterOptions& options, DType dtype, uint64_t key)
+RouterFixture::RouterFixture(const RouterOptions& options, DType dtype, uint64_t key,
+                             RouterFactory factory)
     : options_(options), dtype_(dtype), context_(size_t{64} << 20) {
-  auto router = MakeRouter(options, parameters_);
+  auto router = factory(options, parameters_);
   EQ_CHECK(router.ok()) << router.status().ToString();
   router_ = *std::move(router);
   EQ_CHECK(parameters_.Allocate(context_.device(), dtype, {1, 1}).ok());

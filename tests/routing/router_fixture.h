@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "core/nn/parameter.h"
 #include "routing/router.h"
 #include "tests/support/test_context.h"
@@ -43,12 +44,17 @@ struct RouterPass {
   std::vector<double> sums() const;
 };
 
+// MakeRouter, or what makes one router alone.
+using RouterFactory = absl::StatusOr<std::unique_ptr<Router>> (*)(const RouterOptions& options,
+                                                                  ParameterRegistry& parameters);
+
 // A router with its parameters, and memory for its passes.
 class RouterFixture {
  public:
   // Weights are normal of standard deviation 1 / sqrt(H), a function of `key`. The router must be
   // valid.
-  RouterFixture(const RouterOptions& options, DType dtype, uint64_t key = 1);
+  RouterFixture(const RouterOptions& options, DType dtype, uint64_t key = 1,
+                RouterFactory factory = MakeRouter);
 
   // x [T, H] row by row; token ids first_token + 0, 1, 2, ...
   RouterPass MakePass(std::span<const double> x, int64_t sequence_length, int64_t first_token = 0);
