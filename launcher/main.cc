@@ -12,6 +12,7 @@
 #include "launcher/commands/fields.h"
 #include "launcher/commands/info.h"
 #include "launcher/commands/launch.h"
+#include "launcher/commands/sweep.h"
 #include "launcher/commands/train.h"
 #include "launcher/config/suggest.h"
 #include "launcher/version.h"
@@ -21,6 +22,7 @@ namespace {
 
 constexpr Command kCommands[] = {
     {"train", "train a model from a configuration file", TrainHelp, RunTrainCommand},
+    {"sweep", "run many trainings that differ in a few fields", SweepHelp, RunSweepCommand},
     {"fields", "list every field of a configuration", FieldsHelp, RunFieldsCommand},
     {"info", "print what was built in, and the nodes of a job", InfoHelp, RunInfoCommand},
 };

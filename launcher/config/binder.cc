@@ -198,7 +198,7 @@ void Binder::DropOtherMembers(const FieldDescriptor& field, const std::string& p
 void Binder::ReportUnknown(const std::string& name, const Location& where, const std::string& path,
                            const Message& message) {
   const std::vector<std::string> known = FieldNames(*message.GetDescriptor());
-  const std::string place = path.empty() ? std::string("a configuration") : path;
+  const std::string place = path.empty() ? what_ : path;
   const std::string what = absl::StrCat("no field '", name, "' in ", place);
   const std::string nearest = Nearest(name, known);
   if (!nearest.empty()) {

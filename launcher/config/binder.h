@@ -3,6 +3,10 @@
 
 #include <google/protobuf/message.h>
 
+#include <string>
+#include <utility>
+#include <vector>
+
 #include "absl/strings/string_view.h"
 #include "launcher/config/problem.h"
 #include "launcher/config/provenance.h"
@@ -18,8 +22,10 @@ namespace equipoise::launcher {
 // `problems`; what was reported does not change the message. All three must outlive it.
 class Binder {
  public:
-  Binder(google::protobuf::Message& message, Provenance& provenance, ProblemList& problems)
-      : root_(message), provenance_(provenance), problems_(problems) {}
+  // `what`: the message in reports, "a configuration".
+  Binder(google::protobuf::Message& message, std::string what, Provenance& provenance,
+         ProblemList& problems)
+      : root_(message), what_(std::move(what)), provenance_(provenance), problems_(problems) {}
 
   // The fields of a file.
   void BindFile(const SyntaxValue& file);
@@ -47,6 +53,7 @@ class Binder {
   const Field* FindField(absl::string_view path, const Location& where, Message** holder);
 
   Message& root_;
+  const std::string what_;
   Provenance& provenance_;
   ProblemList& problems_;
 };

@@ -56,7 +56,8 @@ std::string Expectation(const FieldDescriptor& field) {
     case FieldDescriptor::CPPTYPE_BOOL:
       return "true or false";
     case FieldDescriptor::CPPTYPE_STRING:
-      return "text in quotes";
+      return field.options().GetExtension(config::literal) ? "a number, a name or text in quotes"
+                                                           : "text in quotes";
     case FieldDescriptor::CPPTYPE_ENUM:
       return absl::StrCat("one of ", absl::StrJoin(ValueNames(*field.enum_type()), ", "));
     case FieldDescriptor::CPPTYPE_MESSAGE:

@@ -1,11 +1,7 @@
 #include "launcher/config/loader.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <system_error>
 #include <utility>
 
@@ -20,50 +16,14 @@
 #include "launcher/config/problem.h"
 #include "launcher/config/provenance.h"
 #include "launcher/config/rules.h"
-#include "launcher/config/suggest.h"
 #include "launcher/config/syntax.h"
+#include "launcher/config/text_file.h"
 #include "launcher/config/translate.h"
 
 namespace equipoise::launcher {
 namespace {
 
 namespace fs = std::filesystem;
-
-// Far above any configuration; a data file given by mistake is not read to its end.
-constexpr uintmax_t kLargestFile = 1 << 20;
-
-// A file next to `path` whose name is like its name; "" if there is none.
-std::string SimilarFile(const fs::path& path) {
-  std::error_code error;
-  const fs::path folder = path.parent_path();
-  std::vector<std::string> names;
-  for (fs::directory_iterator it(folder.empty() ? "." : folder, error), end; it != end && !error;
-       it.increment(error)) {
-    names.push_back(it->path().filename().string());
-  }
-  std::sort(names.begin(), names.end());
-  const std::string nearest = Nearest(path.filename().string(), names);
-  return nearest.empty() ? "" : (folder / nearest).string();
-}
-
-// The text of a file, or InvalidArgument with the reason, the path left out.
-absl::StatusOr<std::string> ReadText(const std::string& path) {
-  std::error_code error;
-  const fs::file_status status = fs::status(path, error);
-  if (!fs::exists(status)) {
-    const std::string similar = SimilarFile(path);
-    return absl::InvalidArgumentError(absl::StrCat(
-        "no such file", similar.empty() ? "" : absl::StrCat("; did you mean ", similar, "?")));
-  }
-  if (!fs::is_regular_file(status)) return absl::InvalidArgumentError("is not a file");
-  if (fs::file_size(path, error) > kLargestFile) {
-    return absl::InvalidArgumentError("is larger than 1 MiB: not a configuration");
-  }
-  std::ifstream stream(path, std::ios::binary);
-  std::string text((std::istreambuf_iterator<char>(stream)), std::istreambuf_iterator<char>());
-  if (!stream) return absl::InvalidArgumentError(absl::StrCat("cannot be read: ", strerror(errno)));
-  return text;
-}
 
 // The strings of a file's `include` fields, with their places.
 std::vector<SyntaxValue> IncludesOf(const SyntaxValue& file) {
@@ -83,15 +43,16 @@ std::vector<SyntaxValue> IncludesOf(const SyntaxValue& file) {
 class Loader {
  public:
   explicit Loader(const LoadRequest& request)
-      : request_(request), binder_(config_, provenance_, problems_) {}
+      : request_(request), binder_(config_, "a configuration", provenance_, problems_) {}
 
   absl::StatusOr<LoadedConfig> Run() {
-    const absl::StatusOr<std::string> text = ReadText(request_.path);
+    const absl::StatusOr<std::string> text = ReadConfigText(request_.path);
     if (!text.ok()) {
       return absl::InvalidArgumentError(
           absl::StrCat(request_.path, ": ", text.status().message(), "\n"));
     }
     AddFile(request_.path, *text);
+    for (const std::string& path : request_.fragments) AddFragment(path);
     for (size_t i = 0; i < request_.overrides.size(); ++i) AddOverride(i);
     CheckRules(config_, provenance_, request_.num_ranks, problems_);
     if (!problems_.empty()) return absl::InvalidArgumentError(problems_.ToString());
@@ -109,6 +70,14 @@ class Loader {
     open_.pop_back();
   }
 
+  void AddFragment(const std::string& path) {
+    const absl::StatusOr<std::string> text = ReadConfigText(path);
+    if (text.ok()) return AddFile(path, *text);
+    Location where;
+    where.source = problems_.AddSource(path, "", /*is_file=*/false);
+    problems_.Add(where, std::string(text.status().message()));
+  }
+
   void AddInclude(const std::string& from, const SyntaxValue& include) {
     const std::string path =
         (fs::path(from).parent_path() / include.text).lexically_normal().string();
@@ -119,7 +88,7 @@ class Loader {
                            absl::StrCat("include goes round in a circle: ",
                                         absl::StrJoin(open_, " includes "), " includes ", path));
     }
-    const absl::StatusOr<std::string> text = ReadText(path);
+    const absl::StatusOr<std::string> text = ReadConfigText(path);
     if (text.ok()) return AddFile(path, *text);
     problems_.Add(include.where, absl::StrCat("include \"", include.text, "\": ", path, ": ",
                                               text.status().message()));

@@ -13,6 +13,9 @@ namespace equipoise::launcher {
 struct LoadRequest {
   // A RunConfig in text format, with or without includes.
   std::string path;
+  // Files that are laid over it, in this order, before the overrides. Fields that a file leaves
+  // out stay as they are.
+  std::vector<std::string> fragments;
   // "PATH=VALUE" each, laid over the files in this order: "moe.top_k=2",
   // "layout.expert_owner=[0,1]".
   std::vector<std::string> overrides;

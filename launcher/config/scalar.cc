@@ -9,6 +9,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "configs/schema/annotations.pb.h"
 #include "launcher/config/field_info.h"
 #include "launcher/config/suggest.h"
 
@@ -132,15 +133,23 @@ Problem SetBool(const SyntaxValue& value, const FieldDescriptor& field, Message&
   return std::nullopt;
 }
 
+// Whether the field takes a number or a name as text.
+bool IsLiteral(const SyntaxValue& value, const FieldDescriptor& field) {
+  const bool bare =
+      value.kind == Kind::kInteger || value.kind == Kind::kFloat || value.kind == Kind::kName;
+  return bare && field.options().GetExtension(config::literal);
+}
+
 Problem SetString(const SyntaxValue& value, const FieldDescriptor& field, Message& message) {
-  if (value.kind != Kind::kString) {
+  const std::string text = value.kind == Kind::kString ? value.text : Found(value);
+  if (value.kind != Kind::kString && !IsLiteral(value, field)) {
     const bool is_word = value.kind == Kind::kName || value.kind == Kind::kInteger;
     return absl::StrCat(*WrongType(value, field),
                         is_word ? absl::StrCat("; did you mean \"", value.text, "\"?") : "");
   }
   const Reflection& reflection = *message.GetReflection();
-  field.is_repeated() ? reflection.AddString(&message, &field, value.text)
-                      : reflection.SetString(&message, &field, value.text);
+  field.is_repeated() ? reflection.AddString(&message, &field, text)
+                      : reflection.SetString(&message, &field, text);
   return std::nullopt;
 }
 

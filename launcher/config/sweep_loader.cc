@@ -1,0 +1,165 @@
+#include "launcher/config/sweep_loader.h"
+
+#include <cstddef>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "configs/schema/run.pb.h"
+#include "configs/schema/sweep.pb.h"
+#include "launcher/config/binder.h"
+#include "launcher/config/problem.h"
+#include "launcher/config/provenance.h"
+#include "launcher/config/suggest.h"
+#include "launcher/config/sweep_axis_reader.h"
+#include "launcher/config/syntax.h"
+#include "launcher/config/text_file.h"
+
+namespace equipoise::launcher {
+namespace {
+
+namespace fs = std::filesystem;
+
+// One number may be written in several ways.
+bool SameValue(const std::string& a, const std::string& b) {
+  double x = 0.0;
+  double y = 0.0;
+  if (absl::SimpleAtod(a, &x) && absl::SimpleAtod(b, &y)) return x == y;
+  return a == b;
+}
+
+class SweepLoader {
+ public:
+  explicit SweepLoader(const std::string& path) { spec_.path = path; }
+
+  absl::StatusOr<SweepSpec> Run(const std::vector<std::string>& overrides) {
+    const absl::StatusOr<std::string> text = ReadConfigText(spec_.path);
+    if (!text.ok()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(spec_.path, ": ", text.status().message(), "\n"));
+    }
+    const int source = problems_.AddSource(spec_.path, *text, /*is_file=*/true);
+    Binder(sweep_, "a sweep", provenance_, problems_)
+        .BindFile(ParseFields(*text, source, problems_));
+    // What was not understood makes everything behind it a guess.
+    if (!problems_.empty()) return absl::InvalidArgumentError(problems_.ToString());
+    ReadNames();
+    SweepAxisReader axes(sweep_, fs::path(spec_.path).parent_path().string(), provenance_,
+                         problems_);
+    spec_.overrides = axes.ReadOverrides(overrides);
+    spec_.axes = axes.ReadAxes();
+    ReadSkips();
+    ReadTrial();
+    if (!problems_.empty()) return absl::InvalidArgumentError(problems_.ToString());
+    return spec_;
+  }
+
+ private:
+  void Fail(const std::string& path, std::string what) {
+    problems_.Add(provenance_.Find(path), std::move(what));
+  }
+
+  void ReadNames() {
+    const fs::path file(spec_.path);
+    spec_.name = sweep_.name().empty() ? file.stem().string() : sweep_.name();
+    if (!sweep_.has_base()) {
+      return Fail("base", "base must be set: the configuration that every trial starts from");
+    }
+    spec_.base = (file.parent_path() / sweep_.base()).lexically_normal().string();
+    const absl::StatusOr<std::string> text = ReadConfigText(spec_.base);
+    if (!text.ok()) {
+      Fail("base", absl::StrCat("base \"", sweep_.base(), "\": ", spec_.base, ": ",
+                                text.status().message()));
+    }
+  }
+
+  void ReadSkips() {
+    for (int i = 0; i < sweep_.skip_size(); ++i) {
+      const std::string path = absl::StrCat("skip[", i, "]");
+      std::vector<SweepCondition> conditions;
+      for (int j = 0; j < sweep_.skip(i).when_size(); ++j) {
+        const std::string place = absl::StrCat(path, ".when[", j, "]");
+        const std::optional<SweepCondition> condition =
+            ReadCondition(sweep_.skip(i).when(j), place);
+        if (condition.has_value()) conditions.push_back(*condition);
+      }
+      if (sweep_.skip(i).when_size() == 0) {
+        Fail(path, "skip has no when, and would leave out everything");
+      }
+      spec_.skips.push_back(std::move(conditions));
+    }
+  }
+
+  std::optional<SweepCondition> ReadCondition(const std::string& text, const std::string& place) {
+    const size_t equals = text.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      Fail(place, absl::StrCat("when: \"", text, "\": expected AXIS=POINT or AXIS!=POINT"));
+      return std::nullopt;
+    }
+    SweepCondition condition;
+    condition.equal = text[equals - 1] != '!';
+    const std::string name(
+        absl::StripAsciiWhitespace(text.substr(0, condition.equal ? equals : equals - 1)));
+    const std::string label(absl::StripAsciiWhitespace(text.substr(equals + 1)));
+    if (!FindPoint(name, label, place, &condition)) return std::nullopt;
+    return condition;
+  }
+
+  bool FindPoint(const std::string& name, const std::string& label, const std::string& place,
+                 SweepCondition* condition) {
+    std::vector<std::string> names;
+    for (size_t i = 0; i < spec_.axes.size(); ++i) {
+      names.push_back(spec_.axes[i].name);
+      if (spec_.axes[i].name != name) continue;
+      std::vector<std::string> labels;
+      for (size_t j = 0; j < spec_.axes[i].points.size(); ++j) {
+        labels.push_back(spec_.axes[i].points[j].label);
+        condition->axis = i;
+        condition->point = j;
+        if (SameValue(label, labels.back())) return true;
+      }
+      Fail(place,
+           absl::StrCat("when: axis ", name, " has no point '", label, "'",
+                        DidYouMean(label, labels), "; it has ", absl::StrJoin(labels, ", ")));
+      return false;
+    }
+    Fail(place, absl::StrCat("when: no axis is called '", name, "'", DidYouMean(name, names),
+                             "; there are ", absl::StrJoin(names, ", ")));
+    return false;
+  }
+
+  void ReadTrial() {
+    spec_.trial.ranks = sweep_.trial().ranks();
+    spec_.trial.retries = sweep_.trial().retries();
+    spec_.trial.max_minutes = sweep_.trial().max_minutes();
+    spec_.trial.mpirun = sweep_.trial().mpirun();
+    if (absl::StripAsciiWhitespace(spec_.trial.mpirun).empty()) {
+      Fail("trial.mpirun", "trial.mpirun is empty; leave it out for the default");
+    }
+    if (!sweep_.has_median_stopping()) return;
+    const config::SweepMedianStopping& median = sweep_.median_stopping();
+    spec_.median_stopping = MedianStoppingOptions{median.metric(), median.after_steps(),
+                                                  median.every_steps(), median.min_trials()};
+  }
+
+  SweepSpec spec_;
+  config::Sweep sweep_;
+  ProblemList problems_;
+  Provenance provenance_{Location{}};
+};
+
+}  // namespace
+
+absl::StatusOr<SweepSpec> LoadSweep(const std::string& path,
+                                    const std::vector<std::string>& overrides) {
+  return SweepLoader(path).Run(overrides);
+}
+
+}  // namespace equipoise::launcher

@@ -1,0 +1,158 @@
+#include "launcher/sweep/trial_grid.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "launcher/config/loader.h"
+
+namespace equipoise::launcher {
+namespace {
+
+// A point of each axis, by index.
+using Combination = std::vector<size_t>;
+
+// The indices of the axes, the fastest first.
+std::vector<size_t> FastestFirst(const std::vector<SweepAxis>& axes) {
+  std::vector<size_t> order;
+  for (const bool seeds : {false, true}) {
+    for (size_t i = axes.size(); i-- > 0;) {
+      if (axes[i].is_seed == seeds) order.push_back(i);
+    }
+  }
+  return order;
+}
+
+// Steps to the next combination, like an odometer; false after the last.
+bool Advance(const std::vector<SweepAxis>& axes, const std::vector<size_t>& fastest_first,
+             Combination& combination) {
+  for (const size_t axis : fastest_first) {
+    if (++combination[axis] < axes[axis].points.size()) return true;
+    combination[axis] = 0;
+  }
+  return false;
+}
+
+bool IsSkipped(const SweepSpec& spec, const Combination& combination) {
+  return std::any_of(spec.skips.begin(), spec.skips.end(), [&](const auto& conditions) {
+    return std::all_of(conditions.begin(), conditions.end(), [&](const SweepCondition& condition) {
+      return (combination[condition.axis] == condition.point) == condition.equal;
+    });
+  });
+}
+
+absl::StatusOr<std::vector<Combination>> Combine(const SweepSpec& spec) {
+  size_t count = 1;
+  for (const SweepAxis& axis : spec.axes) {
+    count *= axis.points.size();
+    if (count > kMostTrials) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(spec.path, ": the axes have more than ", kMostTrials, " combinations\n"));
+    }
+  }
+  std::vector<Combination> combinations;
+  const std::vector<size_t> order = FastestFirst(spec.axes);
+  Combination combination(spec.axes.size(), 0);
+  do {
+    if (!IsSkipped(spec, combination)) combinations.push_back(combination);
+  } while (Advance(spec.axes, order, combination));
+  if (combinations.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(spec.path, ": the sweep is empty: its skips leave nothing of the ", count,
+                     count == 1 ? " combination\n" : " combinations\n"));
+  }
+  return combinations;
+}
+
+LoadRequest RequestOf(const SweepSpec& spec, const Combination& combination) {
+  LoadRequest request;
+  request.path = spec.base;
+  request.overrides = spec.overrides;
+  request.num_ranks = spec.trial.ranks;
+  for (size_t axis = 0; axis < combination.size(); ++axis) {
+    const SweepPoint& point = spec.axes[axis].points[combination[axis]];
+    request.fragments.insert(request.fragments.end(), point.fragments.begin(),
+                             point.fragments.end());
+    request.overrides.insert(request.overrides.end(), point.overrides.begin(),
+                             point.overrides.end());
+  }
+  return request;
+}
+
+std::vector<std::string> LabelsOf(const SweepSpec& spec, const Combination& combination) {
+  std::vector<std::string> labels;
+  for (size_t axis = 0; axis < combination.size(); ++axis) {
+    labels.push_back(spec.axes[axis].points[combination[axis]].label);
+  }
+  return labels;
+}
+
+// What is wrong with the trials; one report that several share is told once.
+class TrialProblems {
+ public:
+  void Add(const std::string& trial, const std::string& report) {
+    std::vector<std::string>& trials = trials_of_[report];
+    if (trials.empty()) reports_.push_back(report);
+    trials.push_back(trial);
+  }
+
+  bool empty() const { return reports_.empty(); }
+
+  std::string ToString() const {
+    std::string text;
+    for (const std::string& report : reports_) {
+      const std::vector<std::string>& trials = trials_of_.at(report);
+      absl::StrAppend(&text, "trial ", trials.front());
+      if (trials.size() > 1) absl::StrAppend(&text, " and ", trials.size() - 1, " more");
+      absl::StrAppend(&text, ":\n", report);
+    }
+    return text;
+  }
+
+ private:
+  std::vector<std::string> reports_;  // in the order they came
+  std::map<std::string, std::vector<std::string>> trials_of_;
+};
+
+}  // namespace
+
+std::string DescribeTrial(const std::vector<SweepAxis>& axes,
+                          const std::vector<std::string>& labels) {
+  std::vector<std::string> parts;
+  for (size_t i = 0; i < labels.size(); ++i) {
+    parts.push_back(absl::StrCat(axes[i].name, "=", labels[i]));
+  }
+  return absl::StrJoin(parts, " ");
+}
+
+absl::StatusOr<std::vector<Trial>> ExpandSweep(const SweepSpec& spec) {
+  const absl::StatusOr<std::vector<Combination>> combinations = Combine(spec);
+  if (!combinations.ok()) return combinations.status();
+  std::vector<Trial> trials;
+  TrialProblems problems;
+  std::map<std::string, std::string> first_with_id;
+  for (const Combination& combination : *combinations) {
+    std::vector<std::string> labels = LabelsOf(spec, combination);
+    const std::string name = DescribeTrial(spec.axes, labels);
+    absl::StatusOr<LoadedConfig> config = LoadConfig(RequestOf(spec, combination));
+    if (!config.ok()) {
+      problems.Add(name, std::string(config.status().message()));
+      continue;
+    }
+    const auto [first, is_new] = first_with_id.emplace(config->hash, name);
+    if (!is_new) {
+      problems.Add(name, absl::StrCat("has the same configuration as trial ", first->second,
+                                      ": one axis undoes what another does; skip one of them\n"));
+      continue;
+    }
+    trials.push_back({config->hash, std::move(labels), std::move(config->resolved_text),
+                      config->options.train.steps});
+  }
+  if (!problems.empty()) return absl::InvalidArgumentError(problems.ToString());
+  return trials;
+}
+
+}  // namespace equipoise::launcher

@@ -1,0 +1,258 @@
+#include "launcher/sweep/trial_runner.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstring>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
+#include "core/base/status_macros.h"
+#include "core/telemetry/console.h"
+#include "launcher/commands/exit_code.h"
+#include "launcher/commands/run_lock.h"
+
+namespace equipoise::launcher {
+namespace {
+
+// Between looks at what does not announce itself: the STOP file, time limits, the judge.
+constexpr absl::Duration kTick = absl::Milliseconds(250);
+
+// mpirun refuses root unless told otherwise; that is the user's decision when the command is.
+std::vector<std::string> MpirunOf(const SweepTrialOptions& options) {
+  std::vector<std::string> words = absl::StrSplit(options.mpirun, ' ', absl::SkipEmpty());
+  if (geteuid() == 0 && words[0] == "mpirun") words.push_back("--allow-run-as-root");
+  words.push_back("-np");
+  words.push_back(absl::StrCat(options.ranks));
+  return words;
+}
+
+std::string NameOf(ExitCode code) {
+  switch (code) {
+    case ExitCode::kConfig:
+      return " (configuration)";
+    case ExitCode::kData:
+      return " (data)";
+    case ExitCode::kCheckpoint:
+      return " (checkpoint)";
+    case ExitCode::kNumerics:
+      return " (numbers that are not finite)";
+    case ExitCode::kRetry:
+      return " (a rank is gone or hangs)";
+    default:
+      return "";
+  }
+}
+
+}  // namespace
+
+std::string DescribeEnd(const ProcessEnd& end) {
+  if (end.signal != 0) {
+    return absl::StrCat("killed by signal ", end.signal, " (", strsignal(end.signal), ")");
+  }
+  return absl::StrCat("exit code ", end.exit_code, NameOf(static_cast<ExitCode>(end.exit_code)));
+}
+
+bool IsPermanent(const ProcessEnd& end) {
+  if (end.signal != 0) return false;
+  const ExitCode code = static_cast<ExitCode>(end.exit_code);
+  return code == ExitCode::kConfig || code == ExitCode::kData || code == ExitCode::kCheckpoint ||
+         code == ExitCode::kNumerics;
+}
+
+std::string TrialRunner::Describe(const Trial& trial) const {
+  return absl::StrCat(DescribeTrial(axes_, trial.labels), " (", trial.id, ")");
+}
+
+int TrialRunner::num_done() const {
+  return result_.finished + result_.stopped + static_cast<int>(result_.failed.size());
+}
+
+absl::StatusOr<RunnerResult> TrialRunner::Run(const std::vector<Trial>& trials,
+                                              const std::map<std::string, int>& attempts) {
+  SignalWatch signals;
+  num_trials_ = trials.size();
+  for (const Trial& trial : trials) {
+    const auto found = attempts.find(trial.id);
+    const int before = found == attempts.end() ? 0 : found->second;
+    waiting_.push_back({&trial, before + 1, options_.trial.retries});
+  }
+  while (!running_.empty() || (!waiting_.empty() && !result_.asked_to_stop)) {
+    if (!result_.asked_to_stop) EQ_RETURN_IF_ERROR(StartSome());
+    if (running_.empty() && GaveUpOnBusy()) break;
+    const bool signalled = signals.WaitForStop(kTick);
+    if (signalled || files_.Exists(store_.stop_path())) StopAll();
+    EQ_RETURN_IF_ERROR(ReapEnded());
+    EndOverdue();
+  }
+  result_.unfinished += static_cast<int>(waiting_.size());
+  return std::move(result_);
+}
+
+absl::Status TrialRunner::StartSome() {
+  for (size_t i = 0; i < waiting_.size() && running_.size() < static_cast<size_t>(options_.jobs);) {
+    const Waiting next = waiting_[i];
+    EQ_RETURN_IF_ERROR(store_.PrepareTrial(*next.trial));
+    if (IsBusy(*next.trial)) {
+      ++i;
+      continue;
+    }
+    waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(i));
+    EQ_RETURN_IF_ERROR(Start(next));
+  }
+  return absl::OkStatus();
+}
+
+// Whether a process that this runner did not start is training in the trial's directory: what is
+// left of a sweep that was killed, or a job on another machine.
+bool TrialRunner::IsBusy(const Trial& trial) const {
+  const absl::StatusOr<RunLock> lock = RunLock::Take(JoinPath(store_.trial_path(trial.id), "LOCK"));
+  return lock.status().code() == absl::StatusCode::kFailedPrecondition;
+}
+
+bool TrialRunner::GaveUpOnBusy() {
+  if (waiting_.empty() || result_.asked_to_stop) return false;
+  idle_since_ = std::min(idle_since_, absl::Now());
+  if (absl::Now() - idle_since_ < options_.busy_patience) return false;
+  for (const Waiting& waiting : waiting_) {
+    options_.say(
+        absl::StrCat("left alone, because another job is training it: ", Describe(*waiting.trial)));
+  }
+  return true;
+}
+
+std::vector<std::string> TrialRunner::CommandOf(const Trial& trial) const {
+  std::vector<std::string> command;
+  if (options_.trial.ranks > 1) command = MpirunOf(options_.trial);
+  command.insert(command.end(), options_.program.begin(), options_.program.end());
+  const std::string path = store_.trial_path(trial.id);
+  command.insert(command.end(),
+                 {"train", "--config", JoinPath(path, "config.textproto"), "--run_dir", path});
+  return command;
+}
+
+absl::Status TrialRunner::Start(const Waiting& waiting) {
+  EQ_ASSIGN_OR_RETURN(
+      ChildProcess process,
+      ChildProcess::Start(CommandOf(*waiting.trial), store_.console_path(waiting.trial->id)));
+  TrialEvent event;
+  event.id = waiting.trial->id;
+  event.state = TrialState::kRunning;
+  event.attempt = waiting.attempt;
+  event.pid = process.pid();
+  running_.push_back(
+      {waiting, std::move(process), absl::Now(), EndAsked::kNo, absl::InfiniteFuture(), ""});
+  idle_since_ = absl::InfiniteFuture();
+  options_.say(
+      absl::StrCat("started   ", Describe(*waiting.trial),
+                   waiting.attempt > 1 ? absl::StrCat(", attempt ", waiting.attempt) : ""));
+  return store_.Append(event);
+}
+
+absl::Status TrialRunner::ReapEnded() {
+  for (auto running = running_.begin(); running != running_.end();) {
+    const std::optional<ProcessEnd> end = running->process.Poll();
+    if (!end.has_value()) {
+      ++running;
+      continue;
+    }
+    EQ_RETURN_IF_ERROR(Conclude(*running, *end));
+    running = running_.erase(running);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status TrialRunner::Conclude(Running& running, const ProcessEnd& end) {
+  const Trial& trial = *running.what.trial;
+  TrialEvent event;
+  event.id = trial.id;
+  event.attempt = running.what.attempt;
+  event.seconds = absl::ToDoubleSeconds(absl::Now() - running.start);
+  const bool finished = store_.ReadRunStatus(trial.id).state == "finished";
+  if (finished && (end.ok() || running.asked != EndAsked::kNo)) {
+    event.state = TrialState::kFinished;
+    ++result_.finished;
+    options_.say(absl::StrFormat("finished  %s in %s, %d of %d done", Describe(trial),
+                                 FormatDuration(event.seconds), num_done(), num_trials_));
+    return store_.Append(event);
+  }
+  event.reason = running.reason;
+  if (running.asked == EndAsked::kStop) {
+    event.state = TrialState::kInterrupted;
+    ++result_.unfinished;
+    options_.say(absl::StrCat("ended     ", Describe(trial)));
+    return store_.Append(event);
+  }
+  if (running.asked == EndAsked::kJudge) {
+    event.state = TrialState::kStopped;
+    ++result_.stopped;
+    options_.say(absl::StrCat("stopped   ", Describe(trial), ": ", event.reason));
+    return store_.Append(event);
+  }
+  return ConcludeFailure(running, end, std::move(event));
+}
+
+absl::Status TrialRunner::ConcludeFailure(Running& running, const ProcessEnd& end,
+                                          TrialEvent event) {
+  const Trial& trial = *running.what.trial;
+  const TrialStore::RunStatus run = store_.ReadRunStatus(trial.id);
+  event.state = TrialState::kFailed;
+  if (event.reason.empty()) {
+    event.reason = end.ok() ? "it ended without having finished" : DescribeEnd(end);
+    if (run.state == "failed" && !run.reason.empty())
+      absl::StrAppend(&event.reason, ": ", run.reason);
+  }
+  EQ_RETURN_IF_ERROR(store_.Append(event));
+  const bool again = running.asked == EndAsked::kNo && running.what.retries_left > 0 &&
+                     !IsPermanent(end) && !result_.asked_to_stop;
+  options_.say(absl::StrCat("failed    ", Describe(trial), ": ", event.reason,
+                            again ? "; will be tried again" : ""));
+  if (again) {
+    waiting_.push_back({&trial, running.what.attempt + 1, running.what.retries_left - 1});
+  } else {
+    result_.failed.emplace_back(&trial, event.reason);
+  }
+  return absl::OkStatus();
+}
+
+void TrialRunner::EndOverdue() {
+  const absl::Time now = absl::Now();
+  for (Running& running : running_) {
+    if (now - running.asked_at > options_.grace) running.process.Signal(SIGKILL);
+    if (running.asked != EndAsked::kNo) continue;
+    const double minutes = options_.trial.max_minutes;
+    if (minutes > 0.0 && now - running.start > absl::Minutes(minutes)) {
+      AskToEnd(running, EndAsked::kTime,
+               absl::StrCat("took longer than trial.max_minutes, ", minutes));
+      continue;
+    }
+    if (options_.judge == nullptr) continue;
+    const std::string reason = options_.judge->ReasonToStop(running.what.trial->id);
+    if (!reason.empty()) AskToEnd(running, EndAsked::kJudge, reason);
+  }
+}
+
+void TrialRunner::AskToEnd(Running& running, EndAsked why, const std::string& reason) {
+  running.asked = why;
+  running.asked_at = absl::Now();
+  running.reason = reason;
+  running.process.Signal(SIGTERM);
+}
+
+void TrialRunner::StopAll() {
+  if (!result_.asked_to_stop) {
+    options_.say(absl::StrCat("stopping; waiting for ", running_.size(), " running ",
+                              running_.size() == 1 ? "trial" : "trials", " to end"));
+  }
+  result_.asked_to_stop = true;
+  for (Running& running : running_) {
+    if (running.asked == EndAsked::kNo) AskToEnd(running, EndAsked::kStop, "the sweep was stopped");
+  }
+}
+
+}  // namespace equipoise::launcher
