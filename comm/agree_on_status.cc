@@ -21,14 +21,13 @@ constexpr int64_t kVerdictWords = 2;
 
 // Every rank's verdict, in rank order.
 absl::StatusOr<std::vector<int64_t>> GatherVerdicts(Communicator& group, const Context& context,
-                                                    const Verdict& mine) {
+                                                    const Verdict& mine, const WaitOptions& wait) {
   EQ_ASSIGN_OR_RETURN(Tensor send, Tensor::Create(*context.device, DType::kI64, {kVerdictWords}));
   EQ_ASSIGN_OR_RETURN(Tensor all,
                       Tensor::Create(*context.device, DType::kI64, {group.size() * kVerdictWords}));
   const std::vector<int64_t> words = {mine.code, mine.message_bytes};
   MirrorToDevice<int64_t>(context, words, send.view());
-  EQ_RETURN_IF_ERROR(
-      AllGather(group, context, send.view(), all.view(), {.name = "agreeing on an outcome"}));
+  EQ_RETURN_IF_ERROR(AllGather(group, context, send.view(), all.view(), wait));
   return HostMirror<int64_t>(context, all.view());
 }
 
@@ -47,10 +46,12 @@ absl::StatusOr<std::string> BroadcastText(Communicator& group, const Context& co
 
 }  // namespace
 
-absl::Status AgreeOnStatus(Communicator& group, const Context& context, const absl::Status& mine) {
+absl::Status AgreeOnStatus(Communicator& group, const Context& context, const absl::Status& mine,
+                           const WaitOptions& wait) {
   const Verdict verdict = {static_cast<int64_t>(mine.code()),
                            static_cast<int64_t>(mine.message().size())};
-  EQ_ASSIGN_OR_RETURN(const std::vector<int64_t> all, GatherVerdicts(group, context, verdict));
+  EQ_ASSIGN_OR_RETURN(const std::vector<int64_t> all,
+                      GatherVerdicts(group, context, verdict, wait));
   int failed = 0;
   while (failed < group.size() && all[static_cast<size_t>(failed * kVerdictWords)] == 0) ++failed;
   if (failed == group.size()) return absl::OkStatus();

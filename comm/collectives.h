@@ -40,8 +40,10 @@ absl::Status AllToAllRows(Communicator& group, const Context& context, ConstTens
 
 // Agreement on outcomes: every rank passes its own status, every rank gets the same answer: OK if
 // all were OK, else the status of the lowest rank that was not, its message prefixed by
-// "rank N: ". Collective. Use it where one rank alone may fail (opening a file) before all go on.
-absl::Status AgreeOnStatus(Communicator& group, const Context& context, const absl::Status& mine);
+// "rank N: ". Collective. Use it where one rank alone may fail (opening a file) before all go on,
+// and name the wait after what may fail or take long on another rank.
+absl::Status AgreeOnStatus(Communicator& group, const Context& context, const absl::Status& mine,
+                           const WaitOptions& wait = {.name = "agreeing on an outcome"});
 
 }  // namespace equipoise::comm
 

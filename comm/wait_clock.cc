@@ -15,15 +15,19 @@ std::string OpLabel::ToString() const {
 }
 
 WaitClock::WaitClock(const WaitOptions& options, const OpLabel& label)
-    : options_(options), label_(label), start_(std::chrono::steady_clock::now()) {}
+    : options_(options),
+      label_(label),
+      warn_after_(options.warn_after.value_or(label.patience.warn_after)),
+      stop_after_(options.stop_after.value_or(label.patience.stop_after)),
+      start_(std::chrono::steady_clock::now()) {}
 
 absl::Status WaitClock::Check(const DescribeMissing& missing) {
   const absl::Duration waited = absl::FromChrono(elapsed());
-  const bool stop = waited >= options_.stop_after;
-  const bool warn = !warned_ && waited >= options_.warn_after;
+  const bool stop = waited >= stop_after_;
+  const bool warn = !warned_ && waited >= warn_after_;
   if (!stop && !warn) return absl::OkStatus();
   const std::string text = absl::StrCat(
-      options_.name, ": ", label_.ToString(), ", has waited ",
+      options_.Describe(), ": ", label_.ToString(), ", has waited ",
       absl::FormatDuration(absl::Trunc(waited, absl::Milliseconds(1))), "; ", missing());
   if (stop) return absl::DeadlineExceededError(text);
   warned_ = true;
@@ -33,8 +37,8 @@ absl::Status WaitClock::Check(const DescribeMissing& missing) {
 
 std::chrono::milliseconds WaitClock::UntilNextEvent() const {
   const absl::Duration waited = absl::FromChrono(elapsed());
-  absl::Duration left = options_.stop_after - waited;
-  if (!warned_) left = std::min(left, options_.warn_after - waited);
+  absl::Duration left = stop_after_ - waited;
+  if (!warned_) left = std::min(left, warn_after_ - waited);
   // Bounded above because condition variables overflow on "never".
   return absl::ToChronoMilliseconds(std::clamp(left, absl::Milliseconds(1), absl::Hours(1)));
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "comm/work.h"
 
 namespace equipoise::comm {
@@ -20,6 +21,8 @@ struct OpLabel {
   std::string communicator;
   int rank = 0;
   int size = 1;
+  // Of the operation's world.
+  Patience patience = {};
 
   std::string ToString() const;
 };
@@ -45,6 +48,8 @@ class WaitClock {
  private:
   const WaitOptions& options_;
   const OpLabel& label_;
+  const absl::Duration warn_after_;
+  const absl::Duration stop_after_;
   const std::chrono::steady_clock::time_point start_;
   bool warned_ = false;
 };

@@ -22,10 +22,22 @@ void FinishAbandoned(Work::State& state) {
   WaitOptions options;
   options.name = "collective destroyed before it was complete";
   const absl::Status status = state.Wait(options);
-  ReportToStderr('E', kUnknownRank, absl::StrCat(options.name, ": ", status.ToString()));
+  ReportToStderr('E', kUnknownRank, absl::StrCat(options.Describe(), ": ", status.ToString()));
 }
 
 }  // namespace
+
+std::string WaitOptions::Describe() const {
+  std::string text = name;
+  if (place.layer >= 0) absl::StrAppend(&text, " of layer ", place.layer);
+  if (place.validation) {
+    absl::StrAppend(&text, ", validation after step ", place.step);
+  } else if (place.step > 0) {
+    absl::StrAppend(&text, ", step ", place.step);
+  }
+  if (place.micro_batch > 0) absl::StrAppend(&text, ", micro-batch ", place.micro_batch);
+  return text;
+}
 
 Work::~Work() {
   if (state_ != nullptr) FinishAbandoned(*state_);

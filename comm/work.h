@@ -1,7 +1,9 @@
 #ifndef EQUIPOISE_COMM_WORK_H_
 #define EQUIPOISE_COMM_WORK_H_
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -10,14 +12,41 @@
 
 namespace equipoise::comm {
 
-// How long to wait for others, and what to call the wait in messages.
-struct WaitOptions {
-  // Shown in warnings and errors, for example "dispatch of layer 3, step 120".
-  std::string name = "collective";
-  // A warning is logged once after this long. Raise it for collectives that wait for a save.
+// How long ranks wait for each other. A world has one, for every wait in it and in the groups split
+// from it, so that no wait can forget what the user configured.
+struct Patience {
+  // A warning is logged once after this long.
   absl::Duration warn_after = absl::Seconds(30);
   // DeadlineExceeded after this long. Never infinite: a hang must end with a message.
   absl::Duration stop_after = absl::Minutes(10);
+};
+
+// Where in a run a wait is. What is not set is left out of messages. A small value that costs a
+// step nothing: it becomes text only when a message is written.
+struct WaitPlace {
+  int64_t step = 0;         // from 1; in a validation, the last step before it
+  int32_t micro_batch = 0;  // from 1; 0: the step has only one
+  int32_t layer = -1;       // position in the model, from 0
+  bool validation = false;
+
+  WaitPlace OfLayer(int number) const {
+    WaitPlace place = *this;
+    place.layer = number;
+    return place;
+  }
+};
+
+// What to call a wait in messages, and how long it may take.
+struct WaitOptions {
+  // What is waited for, "dispatch". Must outlive the wait; nearly always a literal.
+  const char* name = "collective";
+  WaitPlace place = {};
+  // Instead of the world's, for this wait.
+  std::optional<absl::Duration> warn_after = std::nullopt;
+  std::optional<absl::Duration> stop_after = std::nullopt;
+
+  // "dispatch of layer 3, step 120, micro-batch 2".
+  std::string Describe() const;
 };
 
 // A collective under way. The tensors given to it belong to the transport until it is complete.

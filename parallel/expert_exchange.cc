@@ -21,16 +21,18 @@ int64_t Sum(std::span<const int64_t> values) {
 }  // namespace
 
 ExpertExchange::ExpertExchange(comm::Communicator& group, routing::ExpertPlacement placement,
-                               std::unique_ptr<comm::RowExchange> rows, comm::WaitOptions wait)
-    : group_(group), placement_(std::move(placement)), rows_(std::move(rows)), wait_(wait) {
+                               std::unique_ptr<comm::RowExchange> rows)
+    : group_(group), placement_(std::move(placement)), rows_(std::move(rows)) {
   EQ_CHECK_EQ(placement_.num_owners(), group.size());
 }
 
 absl::StatusOr<ExchangePlan> ExpertExchange::Plan(const Context& context, Workspace& space,
-                                                  const routing::DispatchPlan& dispatch) {
+                                                  const routing::DispatchPlan& dispatch,
+                                                  const comm::WaitPlace& place) {
   const int ranks = group_.size();
   const int64_t experts = placement_.num_experts_of(group_.rank());
   ExchangePlan plan;
+  plan.place = place;
   plan.offsets = space.Allocate(DType::kI64, {experts + 1});
 
   // Every owner learns how many rows each rank has for each of its experts.
@@ -40,9 +42,9 @@ absl::StatusOr<ExchangePlan> ExpertExchange::Plan(const Context& context, Worksp
     send_counts[static_cast<size_t>(r)] = placement_.num_experts_of(r);
   }
   const std::vector<int64_t> receive_counts(static_cast<size_t>(ranks), experts);
-  wait_.name = "exchange of expert counts";
   EQ_RETURN_IF_ERROR(comm::AllToAllRows(group_, context, dispatch.rows_per_slot, send_counts,
-                                        counts.Reshaped({ranks * experts}), receive_counts, wait_));
+                                        counts.Reshaped({ranks * experts}), receive_counts,
+                                        {.name = "exchange of expert counts", .place = place}));
 
   const std::vector<int64_t> sent = comm::HostMirror<int64_t>(context, dispatch.rows_per_slot);
   const std::vector<int64_t> received =
@@ -63,21 +65,22 @@ absl::StatusOr<ExchangePlan> ExpertExchange::Plan(const Context& context, Worksp
 }
 
 absl::StatusOr<TensorView> ExpertExchange::ToExperts(const Context& context, Workspace& space,
-                                                     const ExchangePlan& plan, TensorView copies) {
+                                                     const ExchangePlan& plan, TensorView copies,
+                                                     const char* what) {
   if (group_.size() == 1) return copies;
   const Shape shape = copies.shape().WithRows(plan.num_received);
   const TensorView sorted = space.Allocate(copies.dtype(), shape);
   const WorkspaceFrame frame(*context.scratch);
   const TensorView arrived = context.scratch->Allocate(copies.dtype(), shape);
   EQ_ASSIGN_OR_RETURN(comm::Work work, rows_->Start(context, plan.to_experts, copies, arrived));
-  wait_.name = "rows on the way to their experts";
-  EQ_RETURN_IF_ERROR(work.Wait(wait_));
+  EQ_RETURN_IF_ERROR(work.Wait({.name = what, .place = plan.place}));
   GatherRows(context, arrived, plan.arrival_of, sorted);
   return sorted;
 }
 
 absl::StatusOr<TensorView> ExpertExchange::ToHome(const Context& context, Workspace& space,
-                                                  const ExchangePlan& plan, TensorView rows) {
+                                                  const ExchangePlan& plan, TensorView rows,
+                                                  const char* what) {
   if (group_.size() == 1) return rows;
   const TensorView home =
       space.Allocate(rows.dtype(), rows.shape().WithRows(plan.to_home.total_receive()));
@@ -85,8 +88,7 @@ absl::StatusOr<TensorView> ExpertExchange::ToHome(const Context& context, Worksp
   const TensorView leaving = context.scratch->Allocate(rows.dtype(), rows.shape());
   GatherRows(context, rows, plan.sorted_of, leaving);
   EQ_ASSIGN_OR_RETURN(comm::Work work, rows_->Start(context, plan.to_home, leaving, home));
-  wait_.name = "rows on the way home from their experts";
-  EQ_RETURN_IF_ERROR(work.Wait(wait_));
+  EQ_RETURN_IF_ERROR(work.Wait({.name = what, .place = plan.place}));
   return home;
 }
 

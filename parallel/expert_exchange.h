@@ -28,6 +28,8 @@ struct ExchangePlan {
   // The rows per peer on the way to the experts, and on the way home.
   comm::RowCounts to_experts;
   comm::RowCounts to_home;
+  // For the names of waits.
+  comm::WaitPlace place;
 };
 
 // Moves token copies to the ranks of their experts and back. The one place where routing's plan
@@ -42,27 +44,31 @@ class ExpertExchange {
  public:
   // `group` holds every expert once, placement.num_owners() == group.size().
   ExpertExchange(comm::Communicator& group, routing::ExpertPlacement placement,
-                 std::unique_ptr<comm::RowExchange> rows, comm::WaitOptions wait);
+                 std::unique_ptr<comm::RowExchange> rows);
 
   const routing::ExpertPlacement& placement() const { return placement_; }
 
   // Exchanges counts (one all-to-all of E numbers). Collective over the group, also with no copies.
+  // `place` names this plan's waits, also the later ones.
   absl::StatusOr<ExchangePlan> Plan(const Context& context, Workspace& space,
-                                    const routing::DispatchPlan& dispatch);
+                                    const routing::DispatchPlan& dispatch,
+                                    const comm::WaitPlace& place = {});
 
   // copies [C, H] in the order of the dispatch plan -> rows [num_received, H], sorted by expert.
-  // The result lives in `space`, or is `copies` itself when the group is one rank.
+  // The result lives in `space`, or is `copies` itself when the group is one rank. `what` names the
+  // wait: "dispatch", "backward combine".
   absl::StatusOr<TensorView> ToExperts(const Context& context, Workspace& space,
-                                       const ExchangePlan& plan, TensorView copies);
+                                       const ExchangePlan& plan, TensorView copies,
+                                       const char* what = "dispatch");
   // rows [num_received, H] sorted by expert -> copies [C, H]; the same in reverse.
   absl::StatusOr<TensorView> ToHome(const Context& context, Workspace& space,
-                                    const ExchangePlan& plan, TensorView rows);
+                                    const ExchangePlan& plan, TensorView rows,
+                                    const char* what = "combine");
 
  private:
   comm::Communicator& group_;
   routing::ExpertPlacement placement_;
   std::unique_ptr<comm::RowExchange> rows_;
-  comm::WaitOptions wait_;
 };
 
 }  // namespace equipoise::parallel

@@ -46,10 +46,8 @@ Sharding Sharding::Make(int64_t total, int64_t bucket_elements, int ranks, int r
 
 absl::StatusOr<std::unique_ptr<GradientSync>> GradientSync::Create(Device& device, const Mesh& mesh,
                                                                    ParameterRegistry& parameters,
-                                                                   int64_t bucket_elements,
-                                                                   comm::WaitOptions wait) {
+                                                                   int64_t bucket_elements) {
   std::unique_ptr<GradientSync> sync(new GradientSync(mesh, parameters));
-  sync->wait_ = std::move(wait);
   for (const ParameterGroup group : kGroups) {
     GroupState& state = sync->state(group);
     const comm::Communicator& replicas = mesh.replicas(group);
@@ -86,20 +84,20 @@ absl::Status GradientSync::MarkComplete(const Context& context, int64_t first) {
   return absl::OkStatus();
 }
 
-absl::Status GradientSync::Finish() {
-  wait_.name = "reduce-scatter of gradients";
+absl::Status GradientSync::Finish(const comm::WaitPlace& place) {
+  const comm::WaitOptions wait = {.name = "reduce-scatter of gradients", .place = place};
   for (const ParameterGroup group : kGroups) {
     GroupState& state = this->state(group);
     EQ_CHECK_EQ(state.next_bucket, state.sharding.buckets.size());
-    for (comm::Work& work : state.pending) EQ_RETURN_IF_ERROR(work.Wait(wait_));
+    for (comm::Work& work : state.pending) EQ_RETURN_IF_ERROR(work.Wait(wait));
     state.pending.clear();
     state.next_bucket = 0;
   }
   return absl::OkStatus();
 }
 
-absl::Status GradientSync::GatherValues(const Context& context) {
-  wait_.name = "all-gather of parameters";
+absl::Status GradientSync::GatherValues(const Context& context, const comm::WaitPlace& place) {
+  const comm::WaitOptions wait = {.name = "all-gather of parameters", .place = place};
   std::vector<comm::Work> pending;
   for (const ParameterGroup group : kGroups) {
     const TensorView values = parameters_.values(group);
@@ -112,17 +110,17 @@ absl::Status GradientSync::GatherValues(const Context& context) {
       pending.push_back(std::move(work));
     }
   }
-  for (comm::Work& work : pending) EQ_RETURN_IF_ERROR(work.Wait(wait_));
+  for (comm::Work& work : pending) EQ_RETURN_IF_ERROR(work.Wait(wait));
   return absl::OkStatus();
 }
 
 absl::Status GradientSync::GatherShard(const Context& context, ParameterGroup group,
                                        ConstTensorView shard, TensorView flat) {
   for (const Bucket& bucket : sharding(group).buckets) {
-    EQ_RETURN_IF_ERROR(
-        comm::AllGather(mesh_.replicas(group), context,
-                        shard.Rows(bucket.shard_begin, bucket.shard_begin + bucket.owned_size),
-                        flat.Rows(bucket.begin, bucket.end), wait_));
+    EQ_RETURN_IF_ERROR(comm::AllGather(
+        mesh_.replicas(group), context,
+        shard.Rows(bucket.shard_begin, bucket.shard_begin + bucket.owned_size),
+        flat.Rows(bucket.begin, bucket.end), {.name = "all-gather of optimizer state"}));
   }
   return absl::OkStatus();
 }

@@ -48,8 +48,7 @@ class GradientSync {
   // REQUIRES: parameters are allocated, padded to the number of replicas of each group.
   static absl::StatusOr<std::unique_ptr<GradientSync>> Create(Device& device, const Mesh& mesh,
                                                               ParameterRegistry& parameters,
-                                                              int64_t bucket_elements,
-                                                              comm::WaitOptions wait);
+                                                              int64_t bucket_elements);
 
   const Sharding& sharding(ParameterGroup group) const { return state(group).sharding; }
 
@@ -59,11 +58,11 @@ class GradientSync {
 
   // Waits for everything; MarkComplete(context, 0) must have been called. Afterwards
   // `shard(group)` [shard_size] holds this rank's part of the summed gradients.
-  absl::Status Finish();
+  absl::Status Finish(const comm::WaitPlace& place = {});
   TensorView shard(ParameterGroup group) { return state(group).shard.view(); }
 
   // Brings this rank's part of the flat values to every replica, after the optimizer's update.
-  absl::Status GatherValues(const Context& context);
+  absl::Status GatherValues(const Context& context, const comm::WaitPlace& place = {});
 
   // Brings shards [shard_size] of this rank and its replicas together: flat [total]. For
   // checkpoints.
@@ -87,7 +86,6 @@ class GradientSync {
 
   const Mesh& mesh_;
   ParameterRegistry& parameters_;
-  comm::WaitOptions wait_;
   std::array<GroupState, kNumParameterGroups> groups_;
 };
 

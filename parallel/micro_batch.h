@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "comm/work.h"
 #include "core/device/context.h"
 #include "core/telemetry/phase.h"
 #include "core/telemetry/timers.h"
@@ -23,6 +24,8 @@ struct MicroBatch {
   int64_t first_token = 0;  // index of row 0 among all tokens of the step
   int64_t step = 0;
   bool training = true;  // false: evaluation
+  // Step and micro-batch, for the names of waits.
+  comm::WaitPlace place = {};
 };
 
 // What a layer needs besides its tensors. Borrowed pointers, cheap to copy.

@@ -95,7 +95,8 @@ absl::Status MoeLayer::Route(const StepContext& context, const MicroBatch& batch
   saved.routed.partials = space.Allocate(DType::kF64, {router_->num_statistics()});
   router_->Forward(device, InputOf(batch, saved), saved.routed);
   if (context.statistics != nullptr) {
-    EQ_RETURN_IF_ERROR(context.statistics->Record(device, index_, saved.routed.partials));
+    EQ_RETURN_IF_ERROR(context.statistics->Record(device, index_, saved.routed.partials,
+                                                  batch.place.OfLayer(layer_)));
   }
   if (context.domain_loads != nullptr) {
     context.domain_loads->Record(device, index_, saved.routed.expert_ids, batch.domains);
@@ -114,7 +115,8 @@ absl::Status MoeLayer::RunExperts(const StepContext& context, const MicroBatch& 
   TensorView rows;
   {
     const ScopedPhase phase(context.timers, Phase::kDispatch);
-    EQ_ASSIGN_OR_RETURN(saved.exchange, exchange_.Plan(device, space, saved.dispatch));
+    EQ_ASSIGN_OR_RETURN(saved.exchange,
+                        exchange_.Plan(device, space, saved.dispatch, batch.place.OfLayer(layer_)));
     const TensorView copies = space.Allocate(dtype, {saved.dispatch.num_copies, hidden});
     GatherRows(device, saved.norm, saved.dispatch.source_rows, copies);
     if (router_->adds_to_expert_input()) {
@@ -144,7 +146,8 @@ absl::Status MoeLayer::BackwardExperts(const StepContext& context, const Saved& 
     const TensorView dreturned = scratch.Allocate(dtype, saved.returned.shape());
     WeightedCombineBackward(device, saved.returned, saved.dispatch.slots, saved.routed.gates, dh,
                             dreturned, dgates);
-    EQ_ASSIGN_OR_RETURN(doutputs, exchange_.ToExperts(device, scratch, saved.exchange, dreturned));
+    EQ_ASSIGN_OR_RETURN(doutputs, exchange_.ToExperts(device, scratch, saved.exchange, dreturned,
+                                                      "backward combine"));
   }
   const TensorView drows = scratch.Allocate(dtype, saved.experts.x.shape());
   {
@@ -152,8 +155,8 @@ absl::Status MoeLayer::BackwardExperts(const StepContext& context, const Saved& 
     experts_->Backward(device, saved.experts, doutputs, drows);
   }
   const ScopedPhase phase(context.timers, Phase::kDispatch);
-  EQ_ASSIGN_OR_RETURN(const TensorView dcopies,
-                      exchange_.ToHome(device, scratch, saved.exchange, drows));
+  EQ_ASSIGN_OR_RETURN(const TensorView dcopies, exchange_.ToHome(device, scratch, saved.exchange,
+                                                                 drows, "backward dispatch"));
   GatherRowsBackward(device, dcopies, saved.dispatch.slots, /*accumulate=*/false, dnorm);
   return absl::OkStatus();
 }
@@ -176,7 +179,7 @@ absl::Status MoeLayer::Backward(const StepContext& context, const MicroBatch& ba
   }
   const ScopedPhase phase(context.timers, Phase::kRoute);
   EQ_ASSIGN_OR_RETURN(routing::RouterBackwardInput backward,
-                      statistics.ForBackward(device, index_));
+                      statistics.ForBackward(device, index_, batch.place.OfLayer(layer_)));
   backward.dgates = dgates;
   backward.dexpert_input = dexpert_input;
   router_->Backward(device, InputOf(batch, saved), saved.routed, backward, dnorm);

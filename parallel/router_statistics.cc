@@ -12,16 +12,22 @@ namespace equipoise::parallel {
 
 using routing::LossScope;
 
+namespace {
+
+comm::WaitOptions WaitAt(const comm::WaitPlace& place) {
+  return {.name = "all-reduce of router statistics", .place = place};
+}
+
+}  // namespace
+
 absl::StatusOr<std::unique_ptr<RouterStatistics>> RouterStatistics::Create(
     Device& device, comm::Communicator& world, std::vector<const routing::Router*> routers,
-    LoadSource source, comm::WaitOptions wait) {
+    LoadSource source) {
   EQ_CHECK(source != LoadSource::kAuto) << "resolve kAuto from the accumulation steps first";
   std::unique_ptr<RouterStatistics> statistics(new RouterStatistics);
   statistics->device_ = &device;
   statistics->world_ = &world;
   statistics->source_ = source;
-  statistics->wait_ = std::move(wait);
-  statistics->wait_.name = "all-reduce of router statistics";
   statistics->offset_.push_back(0);
   for (const routing::Router* router : routers) {
     statistics->offset_.push_back(statistics->offset_.back() + router->num_statistics());
@@ -68,24 +74,25 @@ void RouterStatistics::BeginStep(const Context& context, int64_t batch_tokens) {
   running_tokens_ = 0;
 }
 
-absl::Status RouterStatistics::Record(const Context& context, int index, ConstTensorView partials) {
+absl::Status RouterStatistics::Record(const Context& context, int index, ConstTensorView partials,
+                                      const comm::WaitPlace& place) {
   const TensorView local = Slice(local_, index);
   Axpy(context, 1.0, partials, local);
   if (!ReducesInForward(index)) return absl::OkStatus();
   comm::Work& pending = pending_[static_cast<size_t>(index)];
-  EQ_RETURN_IF_ERROR(pending.Wait(wait_));
+  EQ_RETURN_IF_ERROR(pending.Wait(WaitAt(place)));
   const TensorView reduced = Slice(reduced_, index);
   Copy(context, local, reduced);
   EQ_ASSIGN_OR_RETURN(pending, comm::StartAllReduce(*world_, context, reduced));
   return absl::OkStatus();
 }
 
-absl::StatusOr<routing::RouterBackwardInput> RouterStatistics::ForBackward(const Context&,
-                                                                           int index) {
+absl::StatusOr<routing::RouterBackwardInput> RouterStatistics::ForBackward(
+    const Context&, int index, const comm::WaitPlace& place) {
   routing::RouterBackwardInput input;
   input.batch_tokens = tokens_;
   if (ReducesInForward(index)) {
-    EQ_RETURN_IF_ERROR(pending_[static_cast<size_t>(index)].Wait(wait_));
+    EQ_RETURN_IF_ERROR(pending_[static_cast<size_t>(index)].Wait(WaitAt(place)));
     input.statistics = Slice(reduced_, index);
     input.statistics_tokens = running_tokens_;
   } else if (UsesPreviousStep(index) && load_tokens_ > 0) {
@@ -95,16 +102,16 @@ absl::StatusOr<routing::RouterBackwardInput> RouterStatistics::ForBackward(const
   return input;
 }
 
-absl::Status RouterStatistics::EndStep(const Context& context) {
+absl::Status RouterStatistics::EndStep(const Context& context, const comm::WaitPlace& place) {
   bool all_reduced = true;
   for (int index = 0; index < static_cast<int>(routers_.size()); ++index) {
-    EQ_RETURN_IF_ERROR(pending_[static_cast<size_t>(index)].Wait(wait_));
+    EQ_RETURN_IF_ERROR(pending_[static_cast<size_t>(index)].Wait(WaitAt(place)));
     all_reduced = all_reduced && ReducesInForward(index);
   }
   if (!all_reduced) {
     Copy(context, local_.view(), reduced_.view());
     EQ_RETURN_IF_ERROR(
-        comm::AllReduce(*world_, context, reduced_.view(), comm::ReduceOp::kSum, wait_));
+        comm::AllReduce(*world_, context, reduced_.view(), comm::ReduceOp::kSum, WaitAt(place)));
   }
   Copy(context, reduced_.view(), previous_.view());
   previous_tokens_ = tokens_;

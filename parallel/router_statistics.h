@@ -28,7 +28,7 @@ class RouterStatistics {
  public:
   static absl::StatusOr<std::unique_ptr<RouterStatistics>> Create(
       Device& device, comm::Communicator& world, std::vector<const routing::Router*> routers,
-      LoadSource source, comm::WaitOptions wait);
+      LoadSource source);
 
   // Sets this step's sums to zero. `batch_tokens`: tokens of the step over all ranks.
   void BeginStep(const Context& context, int64_t batch_tokens);
@@ -37,15 +37,18 @@ class RouterStatistics {
 
   // Adds the partial sums of a micro-batch of MoE layer `index` (its position among the routers)
   // and, where the backward pass needs them at once, starts their reduction. Collective.
-  absl::Status Record(const Context& context, int index, ConstTensorView partials);
+  // `place`, here and below, names the wait.
+  absl::Status Record(const Context& context, int index, ConstTensorView partials,
+                      const comm::WaitPlace& place = {});
 
   // What Router::Backward takes; waits for the reduction. Absent sums: no gradient from terms that
   // need them.
-  absl::StatusOr<routing::RouterBackwardInput> ForBackward(const Context& context, int index);
+  absl::StatusOr<routing::RouterBackwardInput> ForBackward(const Context& context, int index,
+                                                           const comm::WaitPlace& place = {});
 
   // Reduces what is not reduced yet (at most one all-reduce for all layers) and makes this step's
   // sums the previous ones of the next. Collective.
-  absl::Status EndStep(const Context& context);
+  absl::Status EndStep(const Context& context, const comm::WaitPlace& place = {});
 
   // After EndStep: sums of the step just ended, and the sums its backward passes took as load
   // (empty: none). Host values.
@@ -72,7 +75,6 @@ class RouterStatistics {
   comm::Communicator* world_ = nullptr;
   std::vector<const routing::Router*> routers_;
   LoadSource source_ = LoadSource::kCurrentStep;
-  comm::WaitOptions wait_;
 
   std::vector<int64_t> offset_;      // [layers + 1], of each layer in the buffers
   Tensor local_;                     // F64, this rank's sums so far

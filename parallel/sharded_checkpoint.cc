@@ -184,19 +184,27 @@ absl::StatusOr<std::string> ShardedCheckpoint::Save(const TrainPosition& positio
   comm::Communicator& world = step_.mesh().world();
   const Context& context = step_.context();
   const bool first = world.rank() == 0;
+  const comm::WaitPlace place = {.step = position.step};
+  const comm::WaitOptions written_by_all = {.name = "files of a checkpoint", .place = place};
   absl::StatusOr<std::string> begun = std::string();
   if (first) begun = directory_.Begin(position.step);
-  EQ_RETURN_IF_ERROR(comm::AgreeOnStatus(world, context, begun.status()));
-  EQ_ASSIGN_OR_RETURN(const std::string path, BroadcastText(world, context, *begun, 0));
+  EQ_RETURN_IF_ERROR(comm::AgreeOnStatus(world, context, begun.status(),
+                                         {.name = "directory of a checkpoint", .place = place}));
+  EQ_ASSIGN_OR_RETURN(const std::string path,
+                      BroadcastText(world, context, *begun, 0,
+                                    {.name = "directory of a checkpoint", .place = place}));
 
   Manifest own;
-  absl::Status status = comm::AgreeOnStatus(world, context, WriteOwnFiles(path, own));
+  absl::Status status =
+      comm::AgreeOnStatus(world, context, WriteOwnFiles(path, own), written_by_all);
   if (status.ok()) {
     EQ_ASSIGN_OR_RETURN(const std::string text, ManifestToJson(own));
-    EQ_ASSIGN_OR_RETURN(const auto written, GatherTexts(world, context, text));
-    EQ_ASSIGN_OR_RETURN(const auto expected, GatherTexts(world, context, NamesAndShapes()));
+    EQ_ASSIGN_OR_RETURN(const auto written, GatherTexts(world, context, text, written_by_all));
+    EQ_ASSIGN_OR_RETURN(const auto expected,
+                        GatherTexts(world, context, NamesAndShapes(), written_by_all));
     if (first) status = Commit(path, position, written, expected);
-    status = comm::AgreeOnStatus(world, context, status);
+    status = comm::AgreeOnStatus(world, context, status,
+                                 {.name = "commit of a checkpoint", .place = place});
   }
   if (!status.ok()) {
     // The half-written directory carries a temporary name: leaving it behind is untidy, not wrong.
@@ -208,7 +216,8 @@ absl::StatusOr<std::string> ShardedCheckpoint::Save(const TrainPosition& positio
 
 absl::Status ShardedCheckpoint::CheckAgainstModel(const Checkpoint& checkpoint) {
   comm::Communicator& world = step_.mesh().world();
-  EQ_ASSIGN_OR_RETURN(const auto held, GatherTexts(world, step_.context(), NamesAndShapes()));
+  EQ_ASSIGN_OR_RETURN(const auto held, GatherTexts(world, step_.context(), NamesAndShapes(),
+                                                   {.name = "names of the model's tensors"}));
   EQ_ASSIGN_OR_RETURN(const std::vector<ExpectedTensor> expected, ExpectedTensors(held));
   return CheckComplete(checkpoint.manifest, options_.model, expected, checkpoint.path);
 }
@@ -307,7 +316,9 @@ absl::StatusOr<TrainPosition> ShardedCheckpoint::Load(const Checkpoint& checkpoi
     EQ_ASSIGN_OR_RETURN(position, ReadState(checkpoint.manifest));
     return absl::OkStatus();
   };
-  const absl::Status status = comm::AgreeOnStatus(step_.mesh().world(), step_.context(), read());
+  const absl::Status status =
+      comm::AgreeOnStatus(step_.mesh().world(), step_.context(), read(),
+                          {.name = "reading a checkpoint", .place = {.step = checkpoint.step}});
   tensors_.clear();
   readers_.clear();
   EQ_RETURN_IF_ERROR(status);

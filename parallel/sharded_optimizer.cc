@@ -48,14 +48,14 @@ std::vector<ShardedOptimizer::Slice> ShardedOptimizer::MakeSlices(
   return slices;
 }
 
-absl::StatusOr<double> ShardedOptimizer::GradientNorm(const Context& context) {
+absl::StatusOr<double> ShardedOptimizer::GradientNorm(const Context& context,
+                                                      const comm::WaitPlace& place) {
   double squares = 0.0;
   for (const ParameterGroup group : kGroups) squares += SumOfSquares(context, sync_.shard(group));
   const TensorView norm = norm_.view();
   comm::MirrorToDevice<double>(context, std::span<const double>(&squares, 1), norm);
-  comm::WaitOptions wait;
-  wait.name = "all-reduce of the gradient norm";
-  EQ_RETURN_IF_ERROR(comm::AllReduce(mesh_.world(), context, norm, comm::ReduceOp::kSum, wait));
+  EQ_RETURN_IF_ERROR(comm::AllReduce(mesh_.world(), context, norm, comm::ReduceOp::kSum,
+                                     {.name = "all-reduce of the gradient norm", .place = place}));
   comm::MirrorToHost<double>(context, norm, std::span<double>(&squares, 1));
   return std::sqrt(squares);
 }
@@ -77,7 +77,7 @@ absl::Status ShardedOptimizer::Update(const Context& context, const AdamWOptions
       AdamWUpdate(context, options, step, learning_rate, gradient_scale, update);
     }
   }
-  return sync_.GatherValues(context);
+  return sync_.GatherValues(context, {.step = step});
 }
 
 }  // namespace equipoise::parallel

@@ -28,7 +28,7 @@ class ShardedOptimizer {
 
   // L2 norm of the whole gradient after GradientSync::Finish: every element of the model counts
   // once, however it is replicated or sharded. Collective over the world.
-  absl::StatusOr<double> GradientNorm(const Context& context);
+  absl::StatusOr<double> GradientNorm(const Context& context, const comm::WaitPlace& place = {});
 
   // Updates this rank's part of the parameters from its part of the gradients, multiplied by
   // `gradient_scale`, and brings the parts together. `step` counts from 1. Collective.

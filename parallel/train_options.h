@@ -71,9 +71,6 @@ struct TrainOptions {
   // Stop early (as if steps were reached) once this much time has passed; infinite: never.
   absl::Duration time_limit = absl::InfiniteDuration();
   uint64_t seed = 0;
-  // Warn and stop times of every wait for other ranks.
-  absl::Duration wait_warn = absl::Seconds(30);
-  absl::Duration wait_stop = absl::Minutes(10);
 };
 
 }  // namespace equipoise::parallel

@@ -34,13 +34,6 @@ absl::StatusOr<routing::ExpertPlacement> MakePlacement(const TrainOptions& optio
   return routing::ExpertPlacement::FromTable(table, owners);
 }
 
-comm::WaitOptions WaitOf(const TrainOptions& options) {
-  comm::WaitOptions wait;
-  wait.warn_after = options.wait_warn;
-  wait.stop_after = options.wait_stop;
-  return wait;
-}
-
 }  // namespace
 
 TrainStep::TrainStep(Device& device, comm::Communicator& world, const TrainOptions& options,
@@ -66,7 +59,8 @@ absl::StatusOr<std::unique_ptr<TrainStep>> TrainStep::Create(Device& device,
                      options.batch.sequences, " ranks or raise batch.sequences"));
   }
   std::unique_ptr<TrainStep> step(new TrainStep(device, world, options, num_domains));
-  EQ_RETURN_IF_ERROR(comm::AgreeOnStatus(world, step->context_, step->CreateMemory(device)));
+  EQ_RETURN_IF_ERROR(comm::AgreeOnStatus(world, step->context_, step->CreateMemory(device),
+                                         {.name = "agreeing that memory is there"}));
   EQ_RETURN_IF_ERROR(step->CreateModel(device));
   return step;
 }
@@ -96,30 +90,31 @@ absl::Status TrainStep::CreateMemory(Device& device) {
 }
 
 absl::Status TrainStep::CreateModel(Device& device) {
-  const comm::WaitOptions wait = WaitOf(options_);
   EQ_ASSIGN_OR_RETURN(mesh_, Mesh::Create(world_, options_.layout.expert_parallel));
   comm::Communicator& experts = mesh_->expert();
   EQ_ASSIGN_OR_RETURN(routing::ExpertPlacement placement, MakePlacement(options_, experts.size()));
   exchange_ = std::make_unique<ExpertExchange>(experts, std::move(placement),
-                                               comm::MakeFlatRowExchange(experts), wait);
+                                               comm::MakeFlatRowExchange(experts));
   EQ_ASSIGN_OR_RETURN(model_, Transformer::Create(options_.model, options_.layout.recompute,
                                                   *exchange_, experts.rank(), parameters_));
   const int64_t alignment[kNumParameterGroups] = {world_.size(), mesh_->expert_data().size()};
   EQ_RETURN_IF_ERROR(comm::AgreeOnStatus(
-      world_, context_, parameters_.Allocate(device, options_.model.dtype, alignment)));
+      world_, context_, parameters_.Allocate(device, options_.model.dtype, alignment),
+      {.name = "agreeing that there is memory for the parameters"}));
   parameters_.Initialize(device, options_.seed);
-  EQ_ASSIGN_OR_RETURN(sync_, GradientSync::Create(device, *mesh_, parameters_,
-                                                  options_.layout.bucket_elements, wait));
+  EQ_ASSIGN_OR_RETURN(
+      sync_, GradientSync::Create(device, *mesh_, parameters_, options_.layout.bucket_elements));
   EQ_ASSIGN_OR_RETURN(optimizer_, ShardedOptimizer::Create(device, *mesh_, parameters_, *sync_));
   EQ_ASSIGN_OR_RETURN(statistics_, RouterStatistics::Create(device, world_, model_->routers(),
-                                                            Resolve(options_.batch), wait));
+                                                            Resolve(options_.batch)));
   EQ_ASSIGN_OR_RETURN(domain_loads_,
                       DomainLoads::Create(device, static_cast<int>(model_->routers().size()),
                                           num_domains_, options_.model.moe.router.num_experts));
   return absl::OkStatus();
 }
 
-absl::Status TrainStep::Read(const SampleSource& source, uint64_t first, SequenceRange range) {
+absl::Status TrainStep::Read(const SampleSource& source, uint64_t first, SequenceRange range,
+                             const comm::WaitPlace& place) {
   const ScopedPhase phase(&timers_, Phase::kData);
   const auto read = [&]() -> absl::Status {
     const int64_t length = options_.batch.sequence_length;
@@ -135,7 +130,8 @@ absl::Status TrainStep::Read(const SampleSource& source, uint64_t first, Sequenc
     return absl::OkStatus();
   };
   // What one rank cannot read must not leave the others waiting for it in a collective.
-  return comm::AgreeOnStatus(world_, context_, read());
+  return comm::AgreeOnStatus(world_, context_, read(),
+                             {.name = "agreeing that every rank has its data", .place = place});
 }
 
 MicroBatch TrainStep::Upload(SequenceRange held, SequenceRange range) {
@@ -173,12 +169,11 @@ void TrainStep::Collect(SequenceRange held, SequenceRange range) {
   }
 }
 
-absl::Status TrainStep::ReduceDomains() {
+absl::Status TrainStep::ReduceDomains(const comm::WaitPlace& place) {
   const TensorView sums = domain_sums_.view();
   comm::MirrorToDevice<double>(context_, host_domain_sums_, sums);
-  comm::WaitOptions wait = WaitOf(options_);
-  wait.name = "all-reduce of the losses";
-  EQ_RETURN_IF_ERROR(comm::AllReduce(world_, context_, sums, comm::ReduceOp::kSum, wait));
+  EQ_RETURN_IF_ERROR(comm::AllReduce(world_, context_, sums, comm::ReduceOp::kSum,
+                                     {.name = "all-reduce of the losses", .place = place}));
   comm::MirrorToHost<double>(context_, sums, std::span<double>(host_domain_sums_));
   return absl::OkStatus();
 }
@@ -190,6 +185,8 @@ absl::Status TrainStep::StartSync(int64_t first) {
 
 absl::StatusOr<StepResult> TrainStep::ComputeGradient(const SampleSource& source, int64_t step) {
   const int64_t batch_tokens = layout_.StepTokens();
+  const comm::WaitPlace place = {.step = step};
+  last_step_ = step;
   const uint64_t first_sample = static_cast<uint64_t>((step - 1) * options_.batch.sequences);
   std::fill(host_domain_sums_.begin(), host_domain_sums_.end(), 0.0);
   for (const ParameterGroup group : {ParameterGroup::kReplicated, ParameterGroup::kExpert}) {
@@ -198,12 +195,14 @@ absl::StatusOr<StepResult> TrainStep::ComputeGradient(const SampleSource& source
   statistics_->BeginStep(context_, batch_tokens);
   const StepContext step_context = {context_, &timers_, statistics_.get(), nullptr};
   const SequenceRange held = layout_.OfRank(world_.rank());
-  EQ_RETURN_IF_ERROR(Read(source, first_sample, held));
+  EQ_RETURN_IF_ERROR(Read(source, first_sample, held, place));
   const int micro_batches = options_.batch.accumulation_steps;
   for (int m = 0; m < micro_batches; ++m) {
     const SequenceRange range = layout_.OfMicroBatch(world_.rank(), m);
     MicroBatch batch = Upload(held, range);
     batch.step = step;
+    batch.place = place;
+    if (micro_batches > 1) batch.place.micro_batch = m + 1;
     statistics_->BeginMicroBatch(layout_.MicroBatchTokens(m));
     Transformer::OnComplete on_complete;
     if (m + 1 == micro_batches) {
@@ -215,9 +214,9 @@ absl::StatusOr<StepResult> TrainStep::ComputeGradient(const SampleSource& source
     Collect(held, range);
   }
   const ScopedPhase phase(&timers_, Phase::kGradientSync);
-  EQ_RETURN_IF_ERROR(statistics_->EndStep(context_));
-  EQ_RETURN_IF_ERROR(ReduceDomains());
-  EQ_RETURN_IF_ERROR(sync_->Finish());
+  EQ_RETURN_IF_ERROR(statistics_->EndStep(context_, place));
+  EQ_RETURN_IF_ERROR(ReduceDomains(place));
+  EQ_RETURN_IF_ERROR(sync_->Finish(place));
   StepResult result;
   result.step = step;
   result.tokens = batch_tokens;
@@ -253,7 +252,7 @@ absl::StatusOr<StepResult> TrainStep::Run(const SampleSource& source, int64_t st
   EQ_ASSIGN_OR_RETURN(StepResult result, ComputeGradient(source, step));
   const ScopedPhase phase(&timers_, Phase::kOptimizer);
   result.learning_rate = LearningRate(options_.optimizer.schedule, step);
-  EQ_ASSIGN_OR_RETURN(result.gradient_norm, optimizer_->GradientNorm(context_));
+  EQ_ASSIGN_OR_RETURN(result.gradient_norm, optimizer_->GradientNorm(context_, {.step = step}));
   if (!std::isfinite(result.loss) || !std::isfinite(result.gradient_norm)) {
     return absl::DataLossError(absl::StrCat(
         "step ", step, ": loss is ", result.loss, " and the gradient's norm is ",
@@ -275,23 +274,24 @@ absl::StatusOr<EvaluationResult> TrainStep::Evaluate(const SampleSource& source,
   std::fill(host_domain_sums_.begin(), host_domain_sums_.end(), 0.0);
   domain_loads_->Clear();
   const StepContext step_context = {context_, nullptr, nullptr, &*domain_loads_};
+  const comm::WaitPlace place = {.step = last_step_, .validation = true};
   const int64_t capacity = layout_.MaxMicroBatchSequences();
   // All ranks run the same number of forward passes, the last ones perhaps without sequences.
   for (int64_t begin = 0; begin < count; begin += capacity * world_.size()) {
     SequenceRange range;
     range.begin = std::min(count, begin + world_.rank() * capacity);
     range.end = std::min(count, range.begin + capacity);
-    EQ_RETURN_IF_ERROR(Read(source, 0, range));
+    EQ_RETURN_IF_ERROR(Read(source, 0, range, place));
     MicroBatch batch = Upload(range, range);
     batch.training = false;
+    batch.place = place;
     const int64_t tokens = batch.tokens.dim(0);
     EQ_RETURN_IF_ERROR(model_->Evaluate(step_context, batch, losses_.view().Rows(0, tokens)));
     Collect(range, range);
   }
-  EQ_RETURN_IF_ERROR(ReduceDomains());
-  comm::WaitOptions wait = WaitOf(options_);
-  wait.name = "all-reduce of the held-out load";
-  EQ_RETURN_IF_ERROR(domain_loads_->Reduce(context_, world_, wait));
+  EQ_RETURN_IF_ERROR(ReduceDomains(place));
+  EQ_RETURN_IF_ERROR(domain_loads_->Reduce(
+      context_, world_, {.name = "all-reduce of the held-out load", .place = place}));
   return DescribeEvaluation();
 }
 

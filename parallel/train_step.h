@@ -107,14 +107,15 @@ class TrainStep {
   absl::Status CreateModel(Device& device);
   // Reads sequences [range) of a batch that starts at sample `first` to the host. Collective: an
   // error on one rank is an error on all.
-  absl::Status Read(const SampleSource& source, uint64_t first, SequenceRange range);
+  absl::Status Read(const SampleSource& source, uint64_t first, SequenceRange range,
+                    const comm::WaitPlace& place);
   // Brings `range` of the sequences `held` by the host to the device.
   MicroBatch Upload(SequenceRange held, SequenceRange range);
   // Adds the losses of those sequences to the sums by domain.
   void Collect(SequenceRange held, SequenceRange range);
   // See GradientSync::MarkComplete.
   absl::Status StartSync(int64_t first);
-  absl::Status ReduceDomains();
+  absl::Status ReduceDomains(const comm::WaitPlace& place);
   void Describe(StepResult& result) const;
   EvaluationResult DescribeEvaluation() const;
 
@@ -137,6 +138,7 @@ class TrainStep {
   std::unique_ptr<RouterStatistics> statistics_;
   std::optional<DomainLoads> domain_loads_;  // of the evaluation under way
 
+  int64_t last_step_ = 0;  // the last one that was begun
   // Of the micro-batch under way.
   Tensor tokens_;                    // I32 [max T]
   Tensor targets_;                   // I32 [max T]

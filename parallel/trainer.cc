@@ -100,7 +100,8 @@ absl::Status Trainer::Prepare(Device& device) {
   checkpoint.layout = {{"expert_parallel", step_->mesh().expert().size()}};
   checkpoint_ = std::make_unique<ShardedCheckpoint>(*run_.files, directory_, *step_, checkpoint);
   const absl::Status prepared = first_rank() ? directory_.Prepare() : absl::OkStatus();
-  return comm::AgreeOnStatus(world_, step_->context(), prepared);
+  return comm::AgreeOnStatus(world_, step_->context(), prepared,
+                             {.name = "directory of checkpoints"});
 }
 
 // A domain has one number in training and validation, that of its name.
@@ -163,8 +164,9 @@ absl::Status Trainer::Resume() {
   absl::StatusOr<std::string> chosen = std::string();
   if (first_rank()) chosen = ChooseCheckpoint();
   const Context& context = step_->context();
-  EQ_RETURN_IF_ERROR(comm::AgreeOnStatus(world_, context, chosen.status()));
-  EQ_ASSIGN_OR_RETURN(const std::string path, BroadcastText(world_, context, *chosen, 0));
+  const comm::WaitOptions choice = {.name = "choice of a checkpoint"};
+  EQ_RETURN_IF_ERROR(comm::AgreeOnStatus(world_, context, chosen.status(), choice));
+  EQ_ASSIGN_OR_RETURN(const std::string path, BroadcastText(world_, context, *chosen, 0, choice));
   if (!path.empty()) {
     EQ_RETURN_IF_ERROR(Load(path));
   }
@@ -177,7 +179,8 @@ absl::Status Trainer::Resume() {
 
 absl::Status Trainer::Load(const std::string& path) {
   const absl::StatusOr<Checkpoint> checkpoint = OpenCheckpoint(*run_.files, path);
-  EQ_RETURN_IF_ERROR(comm::AgreeOnStatus(world_, step_->context(), checkpoint.status()));
+  EQ_RETURN_IF_ERROR(comm::AgreeOnStatus(world_, step_->context(), checkpoint.status(),
+                                         {.name = "opening a checkpoint"}));
   const absl::StatusOr<TrainPosition> position = checkpoint_->Load(*checkpoint);
   if (position.status().code() == absl::StatusCode::kDataLoss) {
     return absl::FailedPreconditionError(
@@ -301,7 +304,9 @@ absl::StatusOr<bool> Trainer::TimeIsUp() {
   const WorkspaceFrame frame(*context.scratch);
   const TensorView longest = context.scratch->Allocate(DType::kF64, {1});
   comm::MirrorToDevice<double>(context, std::span<const double>(&elapsed, 1), longest);
-  EQ_RETURN_IF_ERROR(comm::AllReduce(world_, context, longest, comm::ReduceOp::kMax));
+  EQ_RETURN_IF_ERROR(
+      comm::AllReduce(world_, context, longest, comm::ReduceOp::kMax,
+                      {.name = "agreement on the time", .place = {.step = position_.step}}));
   return comm::HostMirror<double>(context, longest)[0] >=
          absl::ToDoubleSeconds(options_.time_limit);
 }

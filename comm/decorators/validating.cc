@@ -72,8 +72,9 @@ class Validating final : public Decorator {
     EQ_ASSIGN_OR_RETURN(Tensor receive,
                         Tensor::Create(*context.device, DType::kI64, {size() * kSignatureWords}));
     MirrorToDevice<int64_t>(context, mine, send.view());
-    EQ_RETURN_IF_ERROR(comm::AllGather(inner(), context, send.view(), receive.view(),
-                                       {.name = absl::StrCat("checking ", Name(call.verb))}));
+    const std::string what = absl::StrCat("checking ", Name(call.verb));
+    EQ_RETURN_IF_ERROR(
+        comm::AllGather(inner(), context, send.view(), receive.view(), {.name = what.c_str()}));
     const std::vector<int64_t> all = HostMirror<int64_t>(context, receive.view());
     for (int peer = 1; peer < size(); ++peer) {
       const int64_t* theirs = &all[static_cast<size_t>(peer * kSignatureWords)];

@@ -45,10 +45,10 @@ struct Job {
   bool reports() { return world().rank() == 0; }
 };
 
-absl::StatusOr<Job> JoinJob(const Launch& launch) {
+absl::StatusOr<Job> JoinJob(const Launch& launch, const comm::Patience& patience) {
   Job job;
   if (launch.num_ranks.has_value()) {
-    EQ_ASSIGN_OR_RETURN(job.mpi, comm::MpiWorld::Create());
+    EQ_ASSIGN_OR_RETURN(job.mpi, comm::MpiWorld::Create(nullptr, nullptr, patience));
   } else {
     job.alone = comm::MakeSelfCommunicator();
   }
@@ -76,7 +76,8 @@ absl::StatusOr<Data> OpenData(const RunOptions& options) {
 
 // The hosts of all ranks, in rank order.
 absl::StatusOr<std::vector<std::string>> GatherHosts(Job& job) {
-  return parallel::GatherTexts(job.world(), job.context(), job.world().host());
+  return parallel::GatherTexts(job.world(), job.context(), job.world().host(),
+                               {.name = "names of the hosts"});
 }
 
 // Makes the run directory on the reporting rank and tells the others where it is.
@@ -94,15 +95,17 @@ absl::StatusOr<RunDirectory> MakeRunDirectory(Job& job, FileSystem& files,
   options.start_time = absl::Now();
   EQ_ASSIGN_OR_RETURN(options.hosts, GatherHosts(job));
   std::string made;
+  const comm::WaitOptions made_by_first = {.name = "run directory"};
   absl::Status status;
   if (job.reports()) {
     const absl::StatusOr<RunDirectory> directory = RunDirectory::Create(files, options);
     status = directory.status();
     if (directory.ok()) made = directory->path();
   }
-  EQ_RETURN_IF_ERROR(
-      WithExitCode(comm::AgreeOnStatus(job.world(), job.context(), status), ExitCode::kConfig));
-  EQ_ASSIGN_OR_RETURN(made, parallel::BroadcastText(job.world(), job.context(), made, 0));
+  EQ_RETURN_IF_ERROR(WithExitCode(
+      comm::AgreeOnStatus(job.world(), job.context(), status, made_by_first), ExitCode::kConfig));
+  EQ_ASSIGN_OR_RETURN(made,
+                      parallel::BroadcastText(job.world(), job.context(), made, 0, made_by_first));
   return RunDirectory::Attach(files, made);
 }
 
@@ -110,7 +113,8 @@ absl::StatusOr<RunDirectory> MakeRunDirectory(Job& job, FileSystem& files,
 absl::StatusOr<RunLock> TakeLock(Job& job, const RunDirectory& directory) {
   absl::StatusOr<RunLock> lock = RunLock();
   if (job.reports()) lock = RunLock::Take(JoinPath(directory.path(), "LOCK"));
-  EQ_RETURN_IF_ERROR(WithExitCode(comm::AgreeOnStatus(job.world(), job.context(), lock.status()),
+  EQ_RETURN_IF_ERROR(WithExitCode(comm::AgreeOnStatus(job.world(), job.context(), lock.status(),
+                                                      {.name = "lock of the run directory"}),
                                   ExitCode::kConfig));
   return lock;
 }
@@ -118,7 +122,8 @@ absl::StatusOr<RunLock> TakeLock(Job& job, const RunDirectory& directory) {
 // Every node reads its own copy of the configuration's files: they must say the same.
 absl::Status CheckSameConfig(Job& job, const LoadedConfig& config) {
   EQ_ASSIGN_OR_RETURN(const std::vector<std::string> hashes,
-                      parallel::GatherTexts(job.world(), job.context(), config.hash));
+                      parallel::GatherTexts(job.world(), job.context(), config.hash,
+                                            {.name = "comparing configurations"}));
   for (size_t rank = 0; rank < hashes.size(); ++rank) {
     if (hashes[rank] == hashes[0]) continue;
     EQ_ASSIGN_OR_RETURN(const std::vector<std::string> hosts, GatherHosts(job));
@@ -206,10 +211,11 @@ absl::Status TrainIn(Job& job, FileSystem& files, const RunDirectory& directory,
 
 absl::Status RunTraining(const LoadedConfig& config, const std::string& run_directory,
                          const Invocation& invocation) {
-  EQ_ASSIGN_OR_RETURN(Job job, JoinJob(invocation.launch));
+  EQ_ASSIGN_OR_RETURN(Job job, JoinJob(invocation.launch, config.options.patience));
   EQ_RETURN_IF_ERROR(CheckSameConfig(job, config));
   absl::StatusOr<Data> data = OpenData(config.options);
-  EQ_RETURN_IF_ERROR(WithExitCode(comm::AgreeOnStatus(job.world(), job.context(), data.status()),
+  EQ_RETURN_IF_ERROR(WithExitCode(comm::AgreeOnStatus(job.world(), job.context(), data.status(),
+                                                      {.name = "opening the corpus"}),
                                   ExitCode::kData));
   const std::unique_ptr<FileSystem> files = NewPosixFileSystem();
   EQ_ASSIGN_OR_RETURN(const RunDirectory directory,
@@ -217,7 +223,8 @@ absl::Status RunTraining(const LoadedConfig& config, const std::string& run_dire
   EQ_ASSIGN_OR_RETURN(const RunLock lock, TakeLock(job, directory));
   absl::StatusOr<std::unique_ptr<Logger>> logger =
       directory.OpenLog(job.world().rank(), LogLevel::kError);
-  EQ_RETURN_IF_ERROR(WithExitCode(comm::AgreeOnStatus(job.world(), job.context(), logger.status()),
+  EQ_RETURN_IF_ERROR(WithExitCode(comm::AgreeOnStatus(job.world(), job.context(), logger.status(),
+                                                      {.name = "opening the logs"}),
                                   ExitCode::kConfig));
   if (job.reports()) std::printf("run directory: %s\n", directory.path().c_str());
   const absl::Status status = TrainIn(job, *files, directory, config, *data, **logger);

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 
+#include "comm/work.h"
 #include "core/data/dataset.h"
 #include "parallel/train_options.h"
 
@@ -28,6 +29,8 @@ struct RunOptions {
   // train.validation.sequences is 0.
   DatasetOptions validation_data;
   TelemetryOptions telemetry;
+  // Of the world that the run trains on.
+  comm::Patience patience;
 };
 
 }  // namespace equipoise::launcher

@@ -215,8 +215,8 @@ RunOptions Translate(const config::RunConfig& config) {
   train.steps = config.steps();
   if (config.max_minutes() > 0) train.time_limit = absl::Minutes(config.max_minutes());
   train.seed = static_cast<uint64_t>(config.seed());
-  train.wait_warn = absl::Seconds(config.wait().warn_seconds());
-  train.wait_stop = absl::Seconds(config.wait().stop_seconds());
+  run.patience.warn_after = absl::Seconds(config.wait().warn_seconds());
+  run.patience.stop_after = absl::Seconds(config.wait().stop_seconds());
   if (train.validation.sequences > 0) {
     run.validation_data = TranslateData(config, Split::kValidation);
   }

@@ -114,7 +114,7 @@ class LayerUnderTest {
   absl::Status CreateLayer(comm::Communicator& world) {
     exchange_ = std::make_unique<parallel::ExpertExchange>(
         world, routing::ExpertPlacement::Contiguous(shape_.experts, world.size()),
-        comm::MakeFlatRowExchange(world), comm::WaitOptions());
+        comm::MakeFlatRowExchange(world));
     EQ_ASSIGN_OR_RETURN(layer_, parallel::MoeLayer::Create(ModelOf(shape_), 0, 0, "layer.",
                                                            *exchange_, world.rank(), parameters_));
     const int64_t alignment[kNumParameterGroups] = {1, 1};
@@ -122,7 +122,7 @@ class LayerUnderTest {
     parameters_.Initialize(memory_.device(), /*seed=*/1);
     EQ_ASSIGN_OR_RETURN(statistics_, parallel::RouterStatistics::Create(
                                          memory_.device(), world, {&layer_->router()},
-                                         parallel::LoadSource::kCurrentStep, comm::WaitOptions()));
+                                         parallel::LoadSource::kCurrentStep));
     return absl::OkStatus();
   }
 

@@ -99,6 +99,30 @@ TEST(Work, AssignmentFinishesWhatItReplaces) {
   EXPECT_EQ(second.alive, 0);
 }
 
+TEST(WaitOptions, NamesLeaveOutWhatIsNotSet) {
+  EXPECT_EQ(WaitOptions{.name = "dispatch"}.Describe(), "dispatch");
+  const WaitPlace step = {.step = 120, .micro_batch = 2};
+  EXPECT_EQ((WaitOptions{.name = "dispatch", .place = step.OfLayer(3)}).Describe(),
+            "dispatch of layer 3, step 120, micro-batch 2");
+  EXPECT_EQ((WaitOptions{.name = "gradients", .place = {.step = 7}}).Describe(),
+            "gradients, step 7");
+  const WaitPlace validation = {.step = 0, .validation = true};
+  EXPECT_EQ((WaitOptions{.name = "combine", .place = validation.OfLayer(0)}).Describe(),
+            "combine of layer 0, validation after step 0");
+}
+
+TEST(WaitClock, TakesTheWorldsPatienceWhereTheWaitHasNone) {
+  const OpLabel label = {"Barrier", 0, "world", 0, 2, {.stop_after = absl::Milliseconds(5)}};
+  const WaitOptions patient = {.stop_after = absl::Hours(1)};
+  const WaitOptions plain;
+  WaitClock own(patient, label);
+  WaitClock clock(plain, label);
+  absl::Status status;
+  while (status.ok()) status = clock.Check([] { return DescribeMissingRanks({1}, {}); });
+  EXPECT_TRUE(absl::IsDeadlineExceeded(status)) << status;
+  EXPECT_TRUE(own.Check([] { return std::string(); }).ok());
+}
+
 TEST(WaitClock, WarnsOnceThenStops) {
   const WaitOptions options = {.name = "dispatch of layer 3",
                                .warn_after = absl::Milliseconds(1),

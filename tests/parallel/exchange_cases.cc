@@ -73,7 +73,7 @@ class Side {
       : world_(world),
         scenario_(scenario),
         memory_(size_t{1} << 26),
-        exchange_(world, scenario.placement, comm::MakeFlatRowExchange(world), {}) {
+        exchange_(world, scenario.placement, comm::MakeFlatRowExchange(world)) {
     const std::vector<double> values(ids().begin(), ids().end());
     const TensorView table = memory_.Make(DType::kI32, {num_tokens(), scenario.top_k}, values);
     dispatch_ = routing::MakeDispatchPlan(context(), table, scenario.placement);

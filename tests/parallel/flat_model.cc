@@ -32,9 +32,8 @@ absl::StatusOr<std::unique_ptr<FlatModel>> MakeFlatModel(comm::Communicator& wor
   Device& device = model->memory.device();
   EQ_RETURN_IF_ERROR(model->parameters.Allocate(device, dtype, alignment));
   model->parameters.Initialize(device, 5);
-  EQ_ASSIGN_OR_RETURN(
-      model->sync,
-      parallel::GradientSync::Create(device, *model->mesh, model->parameters, bucket_elements, {}));
+  EQ_ASSIGN_OR_RETURN(model->sync, parallel::GradientSync::Create(
+                                       device, *model->mesh, model->parameters, bucket_elements));
   return model;
 }
 

@@ -146,7 +146,7 @@ absl::Status RunRank(const LayerCase& layer_case, const std::vector<double>& h,
     EQ_ASSIGN_OR_RETURN(placement,
                         routing::ExpertPlacement::FromTable(layer_case.owners, world.size()));
   }
-  ExpertExchange exchange(world, placement, comm::MakeFlatRowExchange(world), {});
+  ExpertExchange exchange(world, placement, comm::MakeFlatRowExchange(world));
   ParameterRegistry parameters;
   EQ_ASSIGN_OR_RETURN(const auto layer, MoeLayer::Create(layer_case.model, 1, 0, kPrefix, exchange,
                                                          world.rank(), parameters));
@@ -154,7 +154,7 @@ absl::Status RunRank(const LayerCase& layer_case, const std::vector<double>& h,
   parameters.Initialize(memory.device(), 3);
   EQ_ASSIGN_OR_RETURN(const auto statistics,
                       RouterStatistics::Create(memory.device(), world, {&layer->router()},
-                                               LoadSource::kCurrentStep, {}));
+                                               LoadSource::kCurrentStep));
   const StepContext step = {memory.context(), nullptr, statistics.get(), nullptr};
   const TensorView input = RowsOf(layer_case, world.rank(), h, memory);
   const TensorView output = memory.Zeros(layer_case.model.dtype, input.shape());

@@ -74,10 +74,9 @@ class Rank {
   static absl::StatusOr<std::unique_ptr<Rank>> Create(comm::Communicator& world, LossScope scope,
                                                       LoadSource source) {
     std::unique_ptr<Rank> rank(new Rank(world, scope));
-    EQ_ASSIGN_OR_RETURN(
-        rank->statistics_,
-        RouterStatistics::Create(rank->memory_.device(), world,
-                                 {&rank->routers_[0], &rank->routers_[1]}, source, {}));
+    EQ_ASSIGN_OR_RETURN(rank->statistics_,
+                        RouterStatistics::Create(rank->memory_.device(), world,
+                                                 {&rank->routers_[0], &rank->routers_[1]}, source));
     return rank;
   }
   RouterStatistics& statistics() { return *statistics_; }

@@ -13,6 +13,8 @@ namespace {
 
 using testing_support::TestContext;
 
+constexpr comm::WaitOptions kWait = {.name = "texts"};
+
 // Of every rank another length, zero included, with bytes that end C strings.
 std::string TextOf(int rank) {
   std::string text(static_cast<size_t>(rank * rank * 7), static_cast<char>('a' + rank));
@@ -26,13 +28,14 @@ TEST(TextExchange, EveryRankGetsAllTexts) {
         comm::RunRanks(ranks, [](comm::Communicator& world) -> absl::Status {
           TestContext memory(size_t{1} << 20);
           EQ_ASSIGN_OR_RETURN(const auto texts,
-                              GatherTexts(world, memory.context(), TextOf(world.rank())));
+                              GatherTexts(world, memory.context(), TextOf(world.rank()), kWait));
           std::vector<std::string> expected;
           for (int rank = 0; rank < world.size(); ++rank) expected.push_back(TextOf(rank));
           EXPECT_EQ(texts, expected);
           for (int root = 0; root < world.size(); ++root) {
-            EQ_ASSIGN_OR_RETURN(const std::string text,
-                                BroadcastText(world, memory.context(), TextOf(world.rank()), root));
+            EQ_ASSIGN_OR_RETURN(
+                const std::string text,
+                BroadcastText(world, memory.context(), TextOf(world.rank()), root, kWait));
             EXPECT_EQ(text, TextOf(root));
           }
           return absl::OkStatus();
@@ -44,7 +47,7 @@ TEST(TextExchange, EveryRankGetsAllTexts) {
 TEST(TextExchange, TakesNothingButEmptyTexts) {
   const absl::Status status = comm::RunRanks(3, [](comm::Communicator& world) -> absl::Status {
     TestContext memory(size_t{1} << 20);
-    EQ_ASSIGN_OR_RETURN(const auto texts, GatherTexts(world, memory.context(), ""));
+    EQ_ASSIGN_OR_RETURN(const auto texts, GatherTexts(world, memory.context(), "", kWait));
     EXPECT_EQ(texts, std::vector<std::string>(3));
     return absl::OkStatus();
   });

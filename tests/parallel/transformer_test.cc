@@ -92,7 +92,7 @@ class Rank {
     parameters_.Initialize(memory_.device(), 9);
     EQ_ASSIGN_OR_RETURN(statistics_,
                         RouterStatistics::Create(memory_.device(), world_, model_->routers(),
-                                                 LoadSource::kCurrentStep, {}));
+                                                 LoadSource::kCurrentStep));
     return absl::OkStatus();
   }
   // A micro-batch of `sequences`, other tokens on other ranks.
@@ -134,7 +134,7 @@ class Rank {
         exchange_(
             world,
             routing::ExpertPlacement::Contiguous(options.moe.router.num_experts, world.size()),
-            comm::MakeFlatRowExchange(world), {}) {}
+            comm::MakeFlatRowExchange(world)) {}
 
   comm::Communicator& world_;
   TestContext memory_{size_t{1} << 28};

@@ -170,8 +170,8 @@ std::string MpiCommunicator::host() const {
 std::unique_ptr<MpiWork> MpiCommunicator::Begin(Verb verb) {
   const uint64_t sequence = next_sequence_++;
   runtime_->board().Publish(group_.slot, next_sequence_);
-  return std::make_unique<MpiWork>(runtime_, group_,
-                                   OpLabel{Name(verb), sequence, name_, rank_, size()});
+  return std::make_unique<MpiWork>(
+      runtime_, group_, OpLabel{Name(verb), sequence, name_, rank_, size(), runtime_->patience()});
 }
 
 absl::StatusOr<Work> MpiCommunicator::Barrier(const Context&) {
@@ -285,7 +285,8 @@ absl::StatusOr<std::unique_ptr<Communicator>> MpiCommunicator::Split(int color, 
   EQ_CHECK_GE(color, 0);
   // MPI_Comm_split waits without a clock; meeting here first means that it will not wait long.
   EQ_ASSIGN_OR_RETURN(Work everyone, Barrier({}));
-  EQ_RETURN_IF_ERROR(everyone.Wait({.name = absl::StrCat("splitting off '", name, "'")}));
+  const std::string what = absl::StrCat("splitting off '", name, "'");
+  EQ_RETURN_IF_ERROR(everyone.Wait({.name = what.c_str()}));
   MPI_Comm comm = MPI_COMM_NULL;
   EQ_RETURN_IF_MPI_ERROR(MPI_Comm_split(group_.comm, color, key, &comm));
   return Create(runtime_, comm, name);
@@ -293,8 +294,10 @@ absl::StatusOr<std::unique_ptr<Communicator>> MpiCommunicator::Split(int color, 
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<MpiWorld>> MpiWorld::Create(int* argc, char*** argv) {
-  EQ_ASSIGN_OR_RETURN(std::shared_ptr<MpiRuntime> runtime, MpiRuntime::Create(argc, argv));
+absl::StatusOr<std::unique_ptr<MpiWorld>> MpiWorld::Create(int* argc, char*** argv,
+                                                           const Patience& patience) {
+  EQ_ASSIGN_OR_RETURN(std::shared_ptr<MpiRuntime> runtime,
+                      MpiRuntime::Create(argc, argv, patience));
   MPI_Comm comm = MPI_COMM_NULL;
   EQ_RETURN_IF_MPI_ERROR(MPI_Comm_dup(MPI_COMM_WORLD, &comm));
   EQ_ASSIGN_OR_RETURN(std::unique_ptr<Communicator> communicator,

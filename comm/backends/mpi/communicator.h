@@ -20,10 +20,11 @@ inline constexpr int kAbortExitCode = 75;
 // destroying the world then ends the job, as Abort() does.
 class MpiWorld {
  public:
-  // Takes MPI's own arguments out of `argc` and `argv`; both may be null. FailedPrecondition when
-  // MPI is already initialised.
+  // Takes MPI's own arguments out of `argc` and `argv`; both may be null. `patience` is that of
+  // every wait that does not say otherwise. FailedPrecondition when MPI is already initialised.
   static absl::StatusOr<std::unique_ptr<MpiWorld>> Create(int* argc = nullptr,
-                                                          char*** argv = nullptr);
+                                                          char*** argv = nullptr,
+                                                          const Patience& patience = {});
 
   // All ranks, named "world". Lives as long as this.
   Communicator& communicator() { return *communicator_; }

@@ -10,7 +10,8 @@
 
 namespace equipoise::comm {
 
-absl::StatusOr<std::shared_ptr<MpiRuntime>> MpiRuntime::Create(int* argc, char*** argv) {
+absl::StatusOr<std::shared_ptr<MpiRuntime>> MpiRuntime::Create(int* argc, char*** argv,
+                                                               const Patience& patience) {
   int initialized = 0;
   EQ_RETURN_IF_MPI_ERROR(MPI_Initialized(&initialized));
   if (initialized != 0) {
@@ -18,7 +19,7 @@ absl::StatusOr<std::shared_ptr<MpiRuntime>> MpiRuntime::Create(int* argc, char**
   }
   int provided = 0;
   EQ_RETURN_IF_MPI_ERROR(MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided));
-  std::shared_ptr<MpiRuntime> runtime(new MpiRuntime);
+  std::shared_ptr<MpiRuntime> runtime(new MpiRuntime(patience));
   EQ_RETURN_IF_MPI_ERROR(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN));
   EQ_RETURN_IF_MPI_ERROR(MPI_Comm_set_errhandler(MPI_COMM_SELF, MPI_ERRORS_RETURN));
   if (provided < MPI_THREAD_FUNNELED) {

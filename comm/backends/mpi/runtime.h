@@ -7,6 +7,7 @@
 #include "absl/status/statusor.h"
 #include "comm/backends/mpi/progress_board.h"
 #include "comm/backends/mpi/scratch_pool.h"
+#include "comm/work.h"
 
 namespace equipoise::comm {
 
@@ -14,13 +15,15 @@ namespace equipoise::comm {
 // work, so that MPI_Finalize comes after the last of them. Belongs to the thread that made it.
 class MpiRuntime {
  public:
-  static absl::StatusOr<std::shared_ptr<MpiRuntime>> Create(int* argc, char*** argv);
+  static absl::StatusOr<std::shared_ptr<MpiRuntime>> Create(int* argc, char*** argv,
+                                                            const Patience& patience);
   ~MpiRuntime();
   MpiRuntime(const MpiRuntime&) = delete;
   MpiRuntime& operator=(const MpiRuntime&) = delete;
 
   ProgressBoard& board() { return *board_; }
   ScratchPool& scratch() { return scratch_; }
+  const Patience& patience() const { return patience_; }
   // A slot of the board that no communicator of this rank has, or any member of `comm`.
   // Collective over `comm`.
   absl::StatusOr<int> TakeSlot(MPI_Comm comm);
@@ -33,8 +36,9 @@ class MpiRuntime {
   void Abort(int rank, const std::string& reason);
 
  private:
-  MpiRuntime() = default;
+  explicit MpiRuntime(const Patience& patience) : patience_(patience) {}
 
+  const Patience patience_;
   std::unique_ptr<ProgressBoard> board_;
   ScratchPool scratch_;
   int next_slot_ = 0;

@@ -87,7 +87,8 @@ class ThreadCommunicator final : public Communicator {
     EQ_CHECK_GE(color, 0);
     SplitRequest request{.color = color, .key = key};
     EQ_ASSIGN_OR_RETURN(Work work, Enter({}, {.verb = Verb::kSplit, .split = &request}));
-    EQ_RETURN_IF_ERROR(work.Wait({.name = absl::StrCat("splitting off '", name, "'")}));
+    const std::string what = absl::StrCat("splitting off '", name, "'");
+    EQ_RETURN_IF_ERROR(work.Wait({.name = what.c_str()}));
     return std::make_unique<ThreadCommunicator>(world_, std::move(request.group), request.rank,
                                                 name);
   }
@@ -101,7 +102,7 @@ class ThreadCommunicator final : public Communicator {
   absl::StatusOr<Work> Enter(const Context& context, Entry entry) {
     EQ_RETURN_IF_ERROR(RequireHostMemory(context, entry.send, "the thread backend"));
     EQ_RETURN_IF_ERROR(RequireHostMemory(context, entry.receive, "the thread backend"));
-    OpLabel label = {Name(entry.verb), next_sequence_++, name_, rank_, size()};
+    OpLabel label = {Name(entry.verb), next_sequence_++, name_, rank_, size(), world_->patience()};
     const absl::Status status = group_->Enter(rank_, label.sequence, std::move(entry));
     if (!status.ok()) {
       return absl::Status(status.code(), absl::StrCat(label.ToString(), ": ", status.message()));
@@ -148,7 +149,7 @@ absl::StatusOr<std::unique_ptr<ThreadWorld>> ThreadWorld::Create(const Options& 
 
 ThreadWorld::ThreadWorld(const Options& options)
     : options_(options),
-      state_(std::make_shared<WorldState>(HostNames(options))),
+      state_(std::make_shared<WorldState>(HostNames(options), options.patience)),
       group_(state_->MakeGroup(AllRanks(options.num_ranks))) {}
 
 ThreadWorld::~ThreadWorld() = default;

@@ -28,6 +28,8 @@ class ThreadWorld {
     // Communicator::host(); does not change how bytes move.
     std::vector<int> node_of_rank = {};
     std::string name = "world";
+    // Of every wait that does not say otherwise.
+    Patience patience = {};
   };
 
   // InvalidArgument when num_ranks < 1 or node_of_rank is neither empty nor num_ranks long.

@@ -119,8 +119,8 @@ absl::Status Group::Wait(int rank, uint64_t sequence, const WaitOptions& options
   const absl::Status outcome = op.status;
   Collect(sequence, op);
   if (outcome.ok()) return outcome;
-  return absl::Status(outcome.code(),
-                      absl::StrCat(options.name, ": ", label.ToString(), ": ", outcome.message()));
+  return absl::Status(outcome.code(), absl::StrCat(options.Describe(), ": ", label.ToString(), ": ",
+                                                   outcome.message()));
 }
 
 void Group::Fail(const absl::Status& reason) {

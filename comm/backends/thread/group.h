@@ -21,7 +21,8 @@ class Group;
 class WorldState {
  public:
   // `hosts[r]` is where world rank r pretends to live.
-  explicit WorldState(std::vector<std::string> hosts) : hosts_(std::move(hosts)) {}
+  WorldState(std::vector<std::string> hosts, const Patience& patience)
+      : hosts_(std::move(hosts)), patience_(patience) {}
 
   // A group of `size` ranks that fails when this world does; it fails at once in one that has.
   std::shared_ptr<Group> MakeGroup(std::vector<int> world_ranks) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -29,9 +30,11 @@ class WorldState {
   void Abort(const std::string& reason) ABSL_LOCKS_EXCLUDED(mutex_);
 
   const std::string& host(int world_rank) const { return hosts_[static_cast<size_t>(world_rank)]; }
+  const Patience& patience() const { return patience_; }
 
  private:
   const std::vector<std::string> hosts_;
+  const Patience patience_;
 
   Mutex mutex_;
   absl::Status failure_ ABSL_GUARDED_BY(mutex_);

@@ -40,7 +40,7 @@ TEST(Loader, TranslatesEveryTopic) {
   EXPECT_EQ(train.optimizer.schedule.kind, ScheduleKind::kWsd);
   EXPECT_EQ(train.optimizer.schedule.total_steps, 100);
   EXPECT_EQ(train.optimizer.schedule.decay_steps, 20);
-  EXPECT_EQ(train.wait_warn, absl::Seconds(5));
+  EXPECT_EQ(options.patience.warn_after, absl::Seconds(5));
   ASSERT_THAT(train.data.sources, SizeIs(2));
   EXPECT_THAT(train.data.sources[1].paths, ElementsAre("b.bytes", "c.bytes"));
   EXPECT_EQ(train.data.sources[1].weight, 2.5);

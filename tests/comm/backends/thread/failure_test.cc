@@ -58,6 +58,27 @@ TEST(ThreadFailure, TimeoutsNameTheMissingRanks) {
   EXPECT_TRUE(absl::IsDeadlineExceeded(outcomes[3]));
 }
 
+TEST(ThreadFailure, PatienceIsTheWorldsInGroupsToo) {
+  ThreadWorld::Options options;
+  options.num_ranks = 2;
+  options.patience.stop_after = absl::Milliseconds(20);
+  std::atomic<bool> gave_up = false;
+  const absl::Status status = RunRanks(options, [&](Communicator& world) -> absl::Status {
+    TestContext memory;
+    EQ_ASSIGN_OR_RETURN(const auto group, world.Split(0, 0, "pair"));
+    if (world.rank() == 1) {
+      while (!gave_up) std::this_thread::yield();
+      return absl::OkStatus();
+    }
+    const absl::Status late = Barrier(*group, memory.context());
+    EXPECT_TRUE(absl::IsDeadlineExceeded(late)) << late;
+    EXPECT_TRUE(Contains(late, "; ranks that have not entered it: 1")) << late;
+    gave_up = true;
+    return absl::OkStatus();
+  });
+  EXPECT_TRUE(status.ok()) << status;
+}
+
 TEST(ThreadFailure, LatecomerLearnsWhoGaveUp) {
   std::atomic<bool> gave_up = false;
   const absl::Status status = RunRanks(2, [&](Communicator& world) -> absl::Status {
