@@ -10,13 +10,17 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
+#include "core/io/atomic_file.h"
 #include "core/io/file_system.h"
 #include "launcher/commands/exit_code.h"
 #include "launcher/commands/run_lock.h"
 #include "launcher/config/suggest.h"
 #include "launcher/config/sweep_loader.h"
+#include "launcher/sweep/median_stopping.h"
+#include "launcher/sweep/slurm_script.h"
 #include "launcher/sweep/status_table.h"
 #include "launcher/sweep/trial_grid.h"
 #include "launcher/sweep/trial_runner.h"
@@ -36,6 +40,21 @@ absl::StatusOr<std::string> ThisProgram() {
   const std::filesystem::path path = std::filesystem::read_symlink("/proc/self/exe", error);
   if (!error) return path.string();
   return absl::InternalError(absl::StrCat("cannot find this program's file: ", error.message()));
+}
+
+// What a command prints; Unavailable, with what it printed, when it fails.
+absl::StatusOr<std::string> RunAndRead(const std::vector<std::string>& command) {
+  std::string shell_line;
+  for (const std::string& word : command) absl::StrAppend(&shell_line, ShellQuote(word), " ");
+  std::FILE* pipe = popen(absl::StrCat(shell_line, "2>&1").c_str(), "re");
+  if (pipe == nullptr) return absl::UnavailableError("cannot start a shell");
+  std::string text;
+  for (int c = std::fgetc(pipe); c != EOF; c = std::fgetc(pipe))
+    text.push_back(static_cast<char>(c));
+  const int status = pclose(pipe);
+  absl::StripTrailingAsciiWhitespace(&text);
+  if (status == 0) return text;
+  return absl::UnavailableError(absl::StrCat(command[0], " failed: ", text));
 }
 
 absl::StatusOr<RunLock> TakeLock(const TrialStore& store) {
@@ -95,44 +114,104 @@ absl::Status Conclude(const RunnerResult& result, const SweepSpec& spec, const T
                       ExitCode::kOther);
 }
 
-}  // namespace
+std::vector<std::string> IdsOf(const std::vector<Trial>& trials) {
+  std::vector<std::string> ids;
+  for (const Trial& trial : trials) ids.push_back(trial.id);
+  return ids;
+}
 
-absl::Status RunSweep(const SweepRunRequest& request) {
-  EQ_ASSIGN_OR_RETURN(const SweepSpec spec, LoadSweep(request.file, request.overrides));
-  EQ_ASSIGN_OR_RETURN(const std::vector<Trial> trials, ExpandSweep(spec));
-  const std::unique_ptr<FileSystem> files = NewPosixFileSystem();
-  TrialStore store(*files, request.out.empty() ? JoinPath("runs", spec.name) : request.out);
-  if (request.list) {
-    Say(ListTrials(spec, trials, store));
+// Writes OUT/sweep.sbatch for `trials` and submits it, if asked and if there is a Slurm.
+absl::Status HandToSlurm(const SweepRunRequest& request, const SweepSpec& spec,
+                         const std::vector<Trial>& trials, FileSystem& files,
+                         const TrialStore& store) {
+  if (trials.empty()) return absl::OkStatus();
+  std::error_code error;
+  SlurmRequest slurm;
+  EQ_ASSIGN_OR_RETURN(slurm.program, ThisProgram());
+  slurm.sweep_file = request.file;
+  slurm.overrides = request.overrides;
+  slurm.folder = std::filesystem::current_path(error).string();
+  slurm.out = std::filesystem::absolute(store.path(), error).lexically_normal().string();
+  slurm.trials = IdsOf(trials);
+  slurm.jobs = request.jobs;
+  const std::string path = JoinPath(slurm.out, "sweep.sbatch");
+  EQ_RETURN_IF_ERROR(WriteFileAtomically(files, path, SlurmScript(spec, slurm)));
+  Say(absl::StrCat("written: ", path));
+  if (request.slurm == SweepRunRequest::Slurm::kWriteScript) return absl::OkStatus();
+  const absl::StatusOr<std::string> answer = RunAndRead({"sbatch", path});
+  if (answer.ok()) {
+    Say(*answer);
     return absl::OkStatus();
+  }
+  return WithExitCode(
+      absl::UnavailableError(absl::StrCat(answer.status().message(), "; submit ", path,
+                                          " by hand, or leave out --slurm to run here")),
+      ExitCode::kConfig);
+}
+
+// What a call of `sweep run` works with once its files have been read.
+struct Sweep {
+  SweepSpec spec;
+  std::vector<Trial> trials;
+  std::unique_ptr<FileSystem> files = NewPosixFileSystem();
+};
+
+// Takes the sweep's directory for this process. A task of Slurm shares it with the other tasks.
+absl::StatusOr<RunLock> TakeDirectory(const SweepRunRequest& request, const Sweep& sweep,
+                                      TrialStore& store) {
+  EQ_RETURN_IF_ERROR(store.Create());
+  RunLock lock;
+  if (request.trial.empty()) {
+    EQ_ASSIGN_OR_RETURN(lock, TakeLock(store));
+    EQ_RETURN_IF_ERROR(sweep.files->RemoveAll(store.stop_path()));
+  }
+  EQ_RETURN_IF_ERROR(store.WritePlan(sweep.spec, sweep.trials));
+  return lock;
+}
+
+absl::Status RunTrials(const SweepRunRequest& request, const Sweep& sweep, TrialStore& store) {
+  EQ_ASSIGN_OR_RETURN(const SweepPlan plan, store.ReadPlan());
+  EQ_ASSIGN_OR_RETURN(const auto statuses, store.ReadStatus(plan));
+  EQ_ASSIGN_OR_RETURN(const std::vector<Trial> chosen,
+                      ChooseTrials(sweep.trials, statuses, request.trial));
+  const size_t num_before = (request.trial.empty() ? sweep.trials.size() : 1) - chosen.size();
+  Say(absl::StrCat("sweep ", sweep.spec.name, " in ", store.path(), ": ", sweep.trials.size(),
+                   " trials, ", chosen.size(), " to run, ", request.jobs, " at a time"));
+  if (request.slurm != SweepRunRequest::Slurm::kNo) {
+    return HandToSlurm(request, sweep.spec, chosen, *sweep.files, store);
   }
   RunnerOptions options;
   EQ_ASSIGN_OR_RETURN(const std::string program, ThisProgram());
   options.program = {program};
-  options.trial = spec.trial;
+  options.trial = sweep.spec.trial;
   options.jobs = request.jobs;
   options.say = Say;
-  absl::Status made = store.Create();
-  if (!made.ok()) return WithExitCode(std::move(made), ExitCode::kConfig);
-  RunLock lock;
-  if (request.trial.empty()) {
-    absl::StatusOr<RunLock> taken = TakeLock(store);
-    if (!taken.ok()) return WithExitCode(taken.status(), ExitCode::kConfig);
-    lock = *std::move(taken);
-    EQ_RETURN_IF_ERROR(files->RemoveAll(store.stop_path()));
+  std::unique_ptr<MedianStopping> median;
+  if (sweep.spec.median_stopping.has_value()) {
+    median =
+        std::make_unique<MedianStopping>(store, IdsOf(sweep.trials), *sweep.spec.median_stopping);
+    options.judge = median.get();
   }
-  absl::Status planned = store.WritePlan(spec, trials);
-  if (!planned.ok()) return WithExitCode(std::move(planned), ExitCode::kConfig);
-  EQ_ASSIGN_OR_RETURN(const SweepPlan plan, store.ReadPlan());
-  EQ_ASSIGN_OR_RETURN(const auto statuses, store.ReadStatus(plan));
-  EQ_ASSIGN_OR_RETURN(const std::vector<Trial> chosen,
-                      ChooseTrials(trials, statuses, request.trial));
-  const size_t num_before = (request.trial.empty() ? trials.size() : 1) - chosen.size();
-  Say(absl::StrCat("sweep ", spec.name, " in ", store.path(), ": ", trials.size(), " trials, ",
-                   chosen.size(), " to run, ", request.jobs, " at a time"));
-  TrialRunner runner(store, *files, spec.axes, std::move(options));
+  TrialRunner runner(store, *sweep.files, sweep.spec.axes, std::move(options));
   EQ_ASSIGN_OR_RETURN(const RunnerResult result, runner.Run(chosen, AttemptsOf(statuses)));
-  return Conclude(result, spec, store, num_before);
+  return Conclude(result, sweep.spec, store, num_before);
+}
+
+}  // namespace
+
+absl::Status RunSweep(const SweepRunRequest& request) {
+  Sweep sweep;
+  EQ_ASSIGN_OR_RETURN(sweep.spec, LoadSweep(request.file, request.overrides));
+  EQ_ASSIGN_OR_RETURN(sweep.trials, ExpandSweep(sweep.spec));
+  TrialStore store(*sweep.files,
+                   request.out.empty() ? JoinPath("runs", sweep.spec.name) : request.out);
+  if (request.list) {
+    Say(ListTrials(sweep.spec, sweep.trials, store));
+    return absl::OkStatus();
+  }
+  const absl::StatusOr<RunLock> lock = TakeDirectory(request, sweep, store);
+  if (!lock.ok()) return WithExitCode(lock.status(), ExitCode::kConfig);
+  return RunTrials(request, sweep, store);
 }
 
 }  // namespace equipoise::launcher

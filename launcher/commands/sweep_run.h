@@ -15,10 +15,13 @@ struct SweepRunRequest {
   int jobs = 1;
   bool list = false;  // print the trials and end
   std::string trial;  // run the trial with this id alone; empty: all
+  // Leave the trials to Slurm: write the script of an array, and submit it.
+  enum class Slurm { kNo, kWriteScript, kSubmit } slurm = Slurm::kNo;
 };
 
 // Runs the trials of a sweep that are not finished, and prints how it goes. OK if all of them are
-// finished then, or stopped by the sweep's own rule. The process ends with ExitCodeOf the status.
+// finished then, or stopped by the sweep's own rule; with Slurm, if the array was submitted. The
+// process ends with ExitCodeOf the status.
 absl::Status RunSweep(const SweepRunRequest& request);
 
 }  // namespace equipoise::launcher

@@ -1,0 +1,103 @@
+#include "launcher/sweep/median_stopping.h"
+
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
+#include "launcher/sweep/statistics.h"
+
+namespace equipoise::launcher {
+namespace {
+
+using Json = nlohmann::json;
+
+// A row without its layers, which would be most of the work and are never compared.
+Json ParseRow(const std::string& line) {
+  const auto keep = [](int depth, Json::parse_event_t event, Json& parsed) {
+    return depth != 1 || event != Json::parse_event_t::key || parsed != Json("moe");
+  };
+  return Json::parse(line, keep, /*allow_exceptions=*/false);
+}
+
+// The number at a path like "validation.loss".
+std::optional<double> NumberAt(const Json& row, const std::string& path) {
+  const Json* at = &row;
+  for (const std::string& name : std::vector<std::string>(absl::StrSplit(path, '.'))) {
+    if (!at->is_object()) return std::nullopt;
+    const auto found = at->find(name);
+    if (found == at->end()) return std::nullopt;
+    at = &*found;
+  }
+  if (!at->is_number()) return std::nullopt;
+  return at->get<double>();
+}
+
+}  // namespace
+
+void MetricHistory::Update() {
+  std::ifstream file(path_, std::ios::binary | std::ios::ate);
+  if (!file) return;
+  if (file.tellg() < offset_) {
+    offset_ = 0;
+    sum_ = 0.0;
+    count_ = 0;
+    means_.clear();
+  }
+  file.seekg(offset_);
+  std::string line;
+  while (std::getline(file, line) && !file.eof()) {
+    Take(line);
+    offset_ = file.tellg();
+  }
+}
+
+void MetricHistory::Take(const std::string& line) {
+  const Json row = ParseRow(line);
+  const std::optional<double> value = NumberAt(row, options_.metric);
+  const std::optional<double> step = NumberAt(row, "step");
+  if (value.has_value()) {
+    sum_ += *value;
+    ++count_;
+  }
+  if (!step.has_value() || count_ == 0) return;
+  const int64_t beyond = static_cast<int64_t>(*step) - options_.after_steps;
+  if (beyond >= 0 && beyond % options_.every_steps == 0) {
+    means_[static_cast<int64_t>(*step)] = sum_ / static_cast<double>(count_);
+  }
+}
+
+MedianStopping::MedianStopping(const TrialStore& store, const std::vector<std::string>& ids,
+                               const MedianStoppingOptions& options, absl::Duration interval)
+    : options_(options), interval_(interval) {
+  for (const std::string& id : ids) {
+    histories_.emplace(id, MetricHistory(JoinPath(store.trial_path(id), "metrics.jsonl"), options));
+  }
+}
+
+void MedianStopping::Update() {
+  if (absl::Now() - updated_ < interval_) return;
+  updated_ = absl::Now();
+  for (auto& [id, history] : histories_) history.Update();
+}
+
+std::string MedianStopping::ReasonToStop(const std::string& id) {
+  Update();
+  const auto own = histories_.find(id);
+  if (own == histories_.end() || own->second.means().empty()) return "";
+  // The newest comparison stands for all: earlier ones were made when the trial was there.
+  const auto [step, mean] = *own->second.means().rbegin();
+  std::vector<double> others;
+  for (const auto& [other, history] : histories_) {
+    const auto found = history.means().find(step);
+    if (other != id && found != history.means().end()) others.push_back(found->second);
+  }
+  if (others.size() < static_cast<size_t>(options_.min_trials)) return "";
+  const std::optional<double> median = Median(others);
+  if (!median.has_value() || mean <= *median) return "";
+  return absl::StrFormat("at step %d its mean %s of %.4f was above %.4f, the median of %d others",
+                         step, options_.metric, mean, *median, others.size());
+}
+
+}  // namespace equipoise::launcher
