@@ -18,6 +18,8 @@ namespace {
 
 // Address space of each workspace; memory follows use.
 constexpr size_t kWorkspaceBytes = size_t{1} << 37;
+// Reasons to stop that ranks vote for.
+constexpr int kNumVotes = 2;
 
 LoadSource Resolve(const BatchOptions& options) {
   if (options.load_source != LoadSource::kAuto) return options.load_source;
@@ -76,14 +78,15 @@ absl::Status TrainStep::CreateMemory(Device& device) {
   EQ_ASSIGN_OR_RETURN(targets_, Tensor::Create(device, DType::kI32, {tokens}));
   EQ_ASSIGN_OR_RETURN(domains_, Tensor::Create(device, DType::kI32, {tokens}));
   EQ_ASSIGN_OR_RETURN(losses_, Tensor::Create(device, DType::kF64, {tokens}));
-  EQ_ASSIGN_OR_RETURN(domain_sums_, Tensor::Create(device, DType::kF64, {2 * num_domains_}));
+  EQ_ASSIGN_OR_RETURN(domain_sums_,
+                      Tensor::Create(device, DType::kF64, {2 * num_domains_ + kNumVotes}));
   const int64_t held = layout_.OfRank(world_.rank()).size();
   host_tokens_.resize(
       static_cast<size_t>(std::max(held, sequences) * options_.batch.sequence_length));
   host_targets_.resize(host_tokens_.size());
   host_domains_.resize(host_tokens_.size());
   host_losses_.resize(static_cast<size_t>(tokens));
-  host_domain_sums_.resize(static_cast<size_t>(2 * num_domains_));
+  host_domain_sums_.resize(static_cast<size_t>(2 * num_domains_ + kNumVotes));
   sample_.resize(static_cast<size_t>(options_.batch.sequence_length) + 1);
   sequence_domain_.resize(static_cast<size_t>(std::max(held, sequences)));
   return absl::OkStatus();
@@ -178,12 +181,25 @@ absl::Status TrainStep::ReduceDomains(const comm::WaitPlace& place) {
   return absl::OkStatus();
 }
 
+void TrainStep::CastVote(StopReason vote) {
+  if (vote == StopReason::kNone) return;
+  const size_t first = host_domain_sums_.size() - kNumVotes;
+  host_domain_sums_[first + (vote == StopReason::kTime ? 0 : 1)] = 1.0;
+}
+
+StopReason TrainStep::CountVotes() const {
+  const size_t first = host_domain_sums_.size() - kNumVotes;
+  if (host_domain_sums_[first + 1] > 0.0) return StopReason::kRequest;
+  return host_domain_sums_[first] > 0.0 ? StopReason::kTime : StopReason::kNone;
+}
+
 absl::Status TrainStep::StartSync(int64_t first) {
   const ScopedPhase phase(&timers_, Phase::kGradientSync);
   return sync_->MarkComplete(context_, first);
 }
 
-absl::StatusOr<StepResult> TrainStep::ComputeGradient(const SampleSource& source, int64_t step) {
+absl::StatusOr<StepResult> TrainStep::ComputeGradient(const SampleSource& source, int64_t step,
+                                                      const StopVote& vote) {
   const int64_t batch_tokens = layout_.StepTokens();
   const comm::WaitPlace place = {.step = step};
   last_step_ = step;
@@ -215,11 +231,13 @@ absl::StatusOr<StepResult> TrainStep::ComputeGradient(const SampleSource& source
   }
   const ScopedPhase phase(&timers_, Phase::kGradientSync);
   EQ_RETURN_IF_ERROR(statistics_->EndStep(context_, place));
+  if (vote) CastVote(vote());
   EQ_RETURN_IF_ERROR(ReduceDomains(place));
   EQ_RETURN_IF_ERROR(sync_->Finish(place));
   StepResult result;
   result.step = step;
   result.tokens = batch_tokens;
+  result.stop = CountVotes();
   Describe(result);
   return result;
 }
@@ -247,9 +265,10 @@ void TrainStep::Describe(StepResult& result) const {
   }
 }
 
-absl::StatusOr<StepResult> TrainStep::Run(const SampleSource& source, int64_t step) {
+absl::StatusOr<StepResult> TrainStep::Run(const SampleSource& source, int64_t step,
+                                          const StopVote& vote) {
   timers_.StartStep();
-  EQ_ASSIGN_OR_RETURN(StepResult result, ComputeGradient(source, step));
+  EQ_ASSIGN_OR_RETURN(StepResult result, ComputeGradient(source, step, vote));
   const ScopedPhase phase(&timers_, Phase::kOptimizer);
   result.learning_rate = LearningRate(options_.optimizer.schedule, step);
   EQ_ASSIGN_OR_RETURN(result.gradient_norm, optimizer_->GradientNorm(context_, {.step = step}));

@@ -31,6 +31,15 @@ namespace equipoise::parallel {
 using SampleSource =
     std::function<absl::Status(uint64_t index, std::span<int32_t> tokens, int* domain)>;
 
+// Why a run ends before its last step. What one rank asks for, all ranks do, after the same step.
+enum class StopReason : uint8_t {
+  kNone,
+  kTime,     // the time limit
+  kRequest,  // somebody asked: a signal
+};
+// This rank's wish. Asked once a step, late in it; must be quick.
+using StopVote = std::function<StopReason()>;
+
 // One MoE layer in one step, over all ranks.
 struct MoeLayerResult {
   int layer = 0;                          // position in the model
@@ -45,7 +54,8 @@ struct StepResult {
   double loss = 0.0;  // what was minimised: cross entropy plus auxiliary losses
   double cross_entropy = 0.0;
   double learning_rate = 0.0;
-  double gradient_norm = 0.0;  // before clipping
+  double gradient_norm = 0.0;           // before clipping
+  StopReason stop = StopReason::kNone;  // the gravest of all ranks' votes
   std::vector<MoeLayerResult> layers;
   // Sums of cross entropy, and numbers of tokens, by domain.
   std::vector<double> domain_cross_entropy;
@@ -79,12 +89,15 @@ class TrainStep {
                                                            int num_domains);
 
   // Step `step` (from 1) on samples [(step - 1) * B, step * B). DataLoss when the loss or the
-  // gradient is not finite: parameters are then those before the step.
-  absl::StatusOr<StepResult> Run(const SampleSource& source, int64_t step);
+  // gradient is not finite: parameters are then those before the step. `vote` (null: never) travels
+  // with the losses, so that agreeing to stop costs no message of its own.
+  absl::StatusOr<StepResult> Run(const SampleSource& source, int64_t step,
+                                 const StopVote& vote = nullptr);
 
   // Forward and backward of step `step` and the gradient sum, without the update: afterwards
   // sync().shard() holds this rank's part of the gradient. For tests and Run.
-  absl::StatusOr<StepResult> ComputeGradient(const SampleSource& source, int64_t step);
+  absl::StatusOr<StepResult> ComputeGradient(const SampleSource& source, int64_t step,
+                                             const StopVote& vote = nullptr);
 
   // Samples [0, count) of `source`, dealt out over ranks.
   absl::StatusOr<EvaluationResult> Evaluate(const SampleSource& source, int64_t count);
@@ -117,6 +130,8 @@ class TrainStep {
   absl::Status StartSync(int64_t first);
   absl::Status ReduceDomains(const comm::WaitPlace& place);
   void Describe(StepResult& result) const;
+  void CastVote(StopReason vote);
+  StopReason CountVotes() const;
   EvaluationResult DescribeEvaluation() const;
 
   const TrainOptions options_;
@@ -151,7 +166,8 @@ class TrainStep {
   std::vector<int32_t> host_domains_;
   std::vector<int> sequence_domain_;
   std::vector<int32_t> sample_;  // [S + 1], the one being read
-  // Of the step: F64 [2 * num_domains], sums of cross entropy, then numbers of tokens.
+  // Of the step: F64 [2 * num_domains + 2], sums of cross entropy, then numbers of tokens, then the
+  // ranks that vote to stop for time and on request.
   Tensor domain_sums_;
   std::vector<double> host_domain_sums_;
 };

@@ -10,7 +10,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "comm/collectives.h"
-#include "comm/host_mirror.h"
 #include "core/base/check.h"
 #include "core/base/status_macros.h"
 #include "core/data/token_layout.h"
@@ -50,8 +49,8 @@ class Trainer {
   absl::StatusOr<StepRecord> RunStep();
   absl::StatusOr<ValidationRecord> Validate();
   absl::Status Save(bool last);
-  absl::StatusOr<bool> TimeIsUp();
-  bool ValidationIsDue(int64_t step) const;
+  StopReason Vote() const;
+  bool ValidationIsDue(int64_t step, bool last) const;
   bool SaveIsDue(int64_t step, bool last) const;
   StepRecord Report(const StepResult& result, double seconds);
 
@@ -202,11 +201,11 @@ absl::Status Trainer::Loop() {
                                   *summary_.first_validation);
     }
   }
-  while (position_.step < options_.steps && !summary_.stopped_by_time) {
+  bool last = position_.step >= options_.steps;
+  while (!last) {
     EQ_ASSIGN_OR_RETURN(StepRecord record, RunStep());
-    EQ_ASSIGN_OR_RETURN(summary_.stopped_by_time, TimeIsUp());
-    const bool last = position_.step >= options_.steps || summary_.stopped_by_time;
-    if (windows_ != nullptr && (last || ValidationIsDue(position_.step))) {
+    last = position_.step >= options_.steps || summary_.stopped != StopReason::kNone;
+    if (ValidationIsDue(position_.step, last)) {
       EQ_ASSIGN_OR_RETURN(record.validation, Validate());
       summary_.last_validation = record.validation;
     }
@@ -217,11 +216,17 @@ absl::Status Trainer::Loop() {
   return absl::OkStatus();
 }
 
-bool Trainer::ValidationIsDue(int64_t step) const {
+bool Trainer::ValidationIsDue(int64_t step, bool last) const {
+  // Who asks a run to end often kills it soon after: the checkpoint comes first.
+  if (windows_ == nullptr || summary_.stopped == StopReason::kRequest) return false;
+  if (last) return true;
   return options_.validation.every_steps > 0 && step % options_.validation.every_steps == 0;
 }
 
 bool Trainer::SaveIsDue(int64_t step, bool last) const {
+  if (summary_.stopped == StopReason::kRequest) {
+    return options_.checkpoint.save_at_end || options_.checkpoint.every_steps > 0;
+  }
   if (last) return options_.checkpoint.save_at_end && saved_step_ != step;
   return options_.checkpoint.every_steps > 0 && step % options_.checkpoint.every_steps == 0;
 }
@@ -234,7 +239,8 @@ absl::StatusOr<StepRecord> Trainer::RunStep() {
   const SampleSource source = [&](uint64_t index, std::span<int32_t> tokens, int* domain) {
     return run_.data->GetSample(index + static_cast<uint64_t>(offset), tokens, domain);
   };
-  EQ_ASSIGN_OR_RETURN(const StepResult result, step_->Run(source, step));
+  EQ_ASSIGN_OR_RETURN(const StepResult result, step_->Run(source, step, [this] { return Vote(); }));
+  summary_.stopped = result.stop;
   position_.step = step;
   position_.tokens_seen += result.tokens;
   position_.samples_seen += options_.batch.sequences;
@@ -296,19 +302,11 @@ absl::Status Trainer::Save(bool last) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<bool> Trainer::TimeIsUp() {
-  if (options_.time_limit == absl::InfiniteDuration()) return false;
-  // Clocks differ: the slowest rank decides for all.
-  const double elapsed = SecondsSince(start_);
-  const Context& context = step_->context();
-  const WorkspaceFrame frame(*context.scratch);
-  const TensorView longest = context.scratch->Allocate(DType::kF64, {1});
-  comm::MirrorToDevice<double>(context, std::span<const double>(&elapsed, 1), longest);
-  EQ_RETURN_IF_ERROR(
-      comm::AllReduce(world_, context, longest, comm::ReduceOp::kMax,
-                      {.name = "agreement on the time", .place = {.step = position_.step}}));
-  return comm::HostMirror<double>(context, longest)[0] >=
-         absl::ToDoubleSeconds(options_.time_limit);
+StopReason Trainer::Vote() const {
+  if (run_.stop_requested && run_.stop_requested()) return StopReason::kRequest;
+  // Clocks differ: the first rank whose time is up decides for all.
+  const bool time_is_up = SecondsSince(start_) >= absl::ToDoubleSeconds(options_.time_limit);
+  return time_is_up ? StopReason::kTime : StopReason::kNone;
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #define EQUIPOISE_PARALLEL_TRAINER_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -41,6 +42,9 @@ struct TrainRun {
   FileSystem* files = nullptr;
   std::string checkpoint_directory;
   std::string config_hash;
+  // Whether somebody has asked this rank to end the run. Asked every step; all ranks then end after
+  // the same step, with a checkpoint if the run keeps any. Null: never.
+  std::function<bool()> stop_requested;
   // Null on ranks that do not report.
   TrainObserver* observer = nullptr;
 };
@@ -50,15 +54,15 @@ struct TrainSummary {
   int64_t last_step = 0;
   int64_t tokens_seen = 0;
   double tokens_per_second = 0.0;  // over the steps of this run, validation and saves left out
-  bool stopped_by_time = false;
+  StopReason stopped = StopReason::kNone;
   std::optional<ValidationRecord> first_validation;
   std::optional<ValidationRecord> last_validation;
   StepRecord last_record;
 };
 
-// Trains from the newest checkpoint (or from scratch) until options.steps or options.time_limit:
-// steps, validations and checkpoints at their intervals. Collective over `world`; every rank gets
-// the same summary but for times. Statuses, for the caller's exit code:
+// Trains from the newest checkpoint (or from scratch) until options.steps, options.time_limit or a
+// request to stop: steps, validations and checkpoints at their intervals. Collective over `world`;
+// every rank gets the same summary but for times. Statuses, for the caller's exit code:
 //   InvalidArgument, NotFound   options and ranks, or a checkpoint that must exist and does not
 //   FailedPrecondition          a checkpoint that is damaged or of another model
 //   OutOfRange                  data: a token outside the vocabulary

@@ -172,7 +172,7 @@ absl::StatusOr<std::unique_ptr<Logger>> RunDirectory::OpenLog(int rank,
 }
 
 absl::Status RunDirectory::WriteStatus(const RunStatus& status) const {
-  constexpr const char* kStates[] = {"running", "finished", "failed"};
+  constexpr const char* kStates[] = {"running", "finished", "failed", "stopped"};
   Json json;
   json["state"] = kStates[static_cast<size_t>(status.state)];
   json["reason"] = status.reason;

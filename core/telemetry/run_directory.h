@@ -34,11 +34,16 @@ struct RunDirectoryOptions {
   bool allow_other_config = false;
 };
 
-enum class RunState { kRunning, kFinished, kFailed };
+enum class RunState {
+  kRunning,
+  kFinished,
+  kFailed,
+  kStopped,  // before its last step because somebody asked; can go on
+};
 
 struct RunStatus {
   RunState state = RunState::kRunning;
-  std::string reason;  // of a failure; or why a finished run stopped early
+  std::string reason;  // of a failure; why a run ended early
   int64_t step = 0;    // last finished
 };
 

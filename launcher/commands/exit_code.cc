@@ -38,6 +38,8 @@ ExitCode ExitCodeOf(const absl::Status& status) {
     case absl::StatusCode::kAborted:
     case absl::StatusCode::kUnavailable:
       return ExitCode::kRetry;
+    case absl::StatusCode::kCancelled:
+      return ExitCode::kStopped;
     default:
       return ExitCode::kOther;
   }

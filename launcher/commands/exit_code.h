@@ -14,6 +14,8 @@ enum class ExitCode : int {
   kCheckpoint = 4,  // damaged, missing although it must be there, of another model
   kNumerics = 65,   // a loss or gradient that is not finite
   kRetry = 75,      // a rank is gone or hangs: the same command may go well the next time
+  kStopped =
+      143,  // asked to end (128 + SIGTERM, whichever signal it was), and did so in good order
 };
 
 // `status` with the code its process shall end with; use it where a status' own code could mean
@@ -22,7 +24,7 @@ absl::Status WithExitCode(absl::Status status, ExitCode code);
 
 // The code given by WithExitCode; otherwise by the status' code: InvalidArgument is kConfig,
 // NotFound and OutOfRange kData, FailedPrecondition and DataLoss kCheckpoint, DeadlineExceeded,
-// Aborted and Unavailable kRetry.
+// Aborted and Unavailable kRetry, Cancelled kStopped.
 ExitCode ExitCodeOf(const absl::Status& status);
 
 }  // namespace equipoise::launcher

@@ -77,10 +77,10 @@ std::string DescribeBalance(const StepRecord& record) {
 std::string DescribeRun(const parallel::TrainSummary& summary, const TokenDataset* validation,
                         const ValidationWindows* windows, const std::string& run_directory) {
   const int64_t steps = summary.last_step - summary.first_step + 1;
-  std::string text =
-      absl::StrCat("\ntrained ", steps, steps == 1 ? " step" : " steps", ", up to step ",
-                   summary.last_step, ", ", FormatCount(static_cast<double>(summary.tokens_seen)),
-                   " tokens", summary.stopped_by_time ? "; stopped by the time limit" : "", "\n");
+  std::string text = absl::StrCat(
+      "\ntrained ", steps, steps == 1 ? " step" : " steps", ", up to step ", summary.last_step,
+      ", ", FormatCount(static_cast<double>(summary.tokens_seen)), " tokens",
+      summary.stopped == parallel::StopReason::kTime ? "; stopped by the time limit" : "", "\n");
   if (steps > 0) {
     absl::StrAppend(&text, FormatCount(summary.tokens_per_second), " tokens per second\n");
   }

@@ -23,6 +23,7 @@
 #include "launcher/commands/run_lock.h"
 #include "launcher/commands/run_reporter.h"
 #include "launcher/commands/run_summary.h"
+#include "launcher/commands/stop_signals.h"
 #include "launcher/version.h"
 #include "parallel/text_exchange.h"
 #include "parallel/trainer.h"
@@ -153,6 +154,7 @@ absl::Status ClassifyFailure(const absl::Status& status) {
 // wait for this rank in some collective, and have to be ended.
 bool IsSharedFailure(const absl::Status& status) {
   switch (status.code()) {
+    case absl::StatusCode::kCancelled:
     case absl::StatusCode::kInvalidArgument:
     case absl::StatusCode::kFailedPrecondition:
     case absl::StatusCode::kNotFound:
@@ -171,6 +173,29 @@ void WriteStatus(const RunDirectory& directory, Logger& logger, const RunStatus&
   if (!written.ok()) logger.Warning(std::string(written.message()));
 }
 
+// The end of a run that did not fail, in STATUS.json and on the console. `signal`: what this rank
+// was told to stop by; 0: nothing.
+void ReportEnd(const RunDirectory& directory, Logger& logger, const parallel::TrainSummary& summary,
+               int signal, const Data& data) {
+  RunStatus status = {RunState::kFinished, "", summary.last_step};
+  if (summary.stopped == parallel::StopReason::kTime) status.reason = "time limit";
+  if (summary.stopped == parallel::StopReason::kRequest) {
+    status.state = RunState::kStopped;
+    status.reason = signal != 0 ? StopSignals::Name(signal) : "a signal to another rank";
+  }
+  WriteStatus(directory, logger, status);
+  std::string text =
+      DescribeRun(summary, data.validation.get(), data.windows.get(), directory.path());
+  if (status.state == RunState::kStopped) {
+    absl::StrAppend(&text, "stopped by ", status.reason, ", after step ", summary.last_step,
+                    "; the same command with --run_dir ", directory.path(), " goes on\n");
+    logger.Info(absl::StrCat("stopped by ", status.reason, " after step ", summary.last_step));
+  }
+  std::fputs(text.c_str(), stdout);
+  // mpirun ends a rank as soon as another has left with an exit code that is not 0.
+  std::fflush(stdout);
+}
+
 absl::Status TrainIn(Job& job, FileSystem& files, const RunDirectory& directory,
                      const LoadedConfig& config, const Data& data, Logger& logger) {
   parallel::TrainRun run;
@@ -179,6 +204,8 @@ absl::Status TrainIn(Job& job, FileSystem& files, const RunDirectory& directory,
   run.files = &files;
   run.checkpoint_directory = directory.checkpoint_path();
   run.config_hash = config.hash;
+  const StopSignals signals;
+  run.stop_requested = [&signals] { return signals.first() != 0; };
   std::unique_ptr<RunReporter> reporter;
   if (job.reports()) {
     WriteStatus(directory, logger, {RunState::kRunning, "", 0});
@@ -198,13 +225,9 @@ absl::Status TrainIn(Job& job, FileSystem& files, const RunDirectory& directory,
     }
     return ClassifyFailure(summary.status());
   }
-  if (!job.reports()) return absl::OkStatus();
-  WriteStatus(directory, logger,
-              {RunState::kFinished, summary->stopped_by_time ? "time limit" : "", step});
-  const std::string text =
-      DescribeRun(*summary, data.validation.get(), data.windows.get(), directory.path());
-  std::fputs(text.c_str(), stdout);
-  return absl::OkStatus();
+  if (job.reports()) ReportEnd(directory, logger, *summary, signals.first(), data);
+  return summary->stopped == parallel::StopReason::kRequest ? absl::CancelledError("asked to stop")
+                                                            : absl::OkStatus();
 }
 
 }  // namespace

@@ -105,7 +105,9 @@ std::string TrainHelp() {
       "  equipoise train --config configs/presets/mixtral-8x7b.textproto \\\n"
       "      --set layout.expert_parallel=8 --validate_only --num_ranks 64\n\n"
       "Exit codes: 0 done, 2 configuration, 3 data, 4 checkpoint, 65 numbers that are not finite,\n"
-      "75 a rank is gone or hangs (try again), 1 anything else. docs/errors.md says more.\n");
+      "75 a rank is gone or hangs (try again), 143 asked to stop by SIGTERM, SIGINT or SIGUSR1 "
+      "(the\n"
+      "step was finished and a checkpoint saved), 1 anything else. docs/errors.md says more.\n");
 }
 
 int RunTrainCommand(const Invocation& invocation) {
@@ -125,7 +127,8 @@ int RunTrainCommand(const Invocation& invocation) {
   }
   if (IsDry()) return Show(*config, invocation.launch);
   const absl::Status status = RunTraining(*config, absl::GetFlag(FLAGS_run_dir), invocation);
-  if (status.ok()) return static_cast<int>(ExitCode::kDone);
+  // Rank 0 has told the user; the others have nothing to add.
+  if (status.ok() || absl::IsCancelled(status)) return static_cast<int>(ExitCodeOf(status));
   return FailJob(invocation.launch, std::string(status.message()), ExitCodeOf(status));
 }
 

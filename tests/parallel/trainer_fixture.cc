@@ -82,6 +82,9 @@ TrainOutcome RunTraining(TrainSetting& setting, int ranks,
     run.files = &setting.files;
     run.checkpoint_directory = "run/checkpoints";
     run.config_hash = "hash";
+    if (setting.stop_requested) {
+      run.stop_requested = [&, rank = world.rank()] { return setting.stop_requested(rank); };
+    }
     run.observer = world.rank() == 0 ? &outcome.events : nullptr;
     EQ_ASSIGN_OR_RETURN(outcome.summaries[static_cast<size_t>(world.rank())],
                         parallel::Train(*device, world, setting.options, run));

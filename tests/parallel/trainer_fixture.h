@@ -39,6 +39,8 @@ struct TrainSetting {
   std::unique_ptr<TokenDataset> data;
   std::unique_ptr<TokenDataset> validation;
   InMemoryFileSystem files;
+  // TrainRun::stop_requested of each rank.
+  std::function<bool(int rank)> stop_requested;
 };
 
 // Text of ten words in random order, so that most letters follow from the ones before; written to

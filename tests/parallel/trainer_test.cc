@@ -75,7 +75,7 @@ TEST_F(TrainerTest, TellsTheSameSummaryOnEveryRank) {
     EXPECT_EQ(summary.first_step, 1);
     EXPECT_EQ(summary.last_step, 5);
     EXPECT_EQ(summary.tokens_seen, 5 * 8 * 16);
-    EXPECT_FALSE(summary.stopped_by_time);
+    EXPECT_EQ(summary.stopped, StopReason::kNone);
     EXPECT_EQ(summary.last_record.loss, outcome.summaries[0].last_record.loss);
     EXPECT_EQ(summary.last_validation->loss, outcome.summaries[0].last_validation->loss);
   }
@@ -176,11 +176,41 @@ TEST_F(TrainerTest, StopsWhenItsTimeIsUp) {
   const TrainOutcome outcome = RunTraining(*setting_, 3);
   ASSERT_TRUE(outcome.status.ok()) << outcome.status;
   for (const TrainSummary& summary : outcome.summaries) {
-    EXPECT_TRUE(summary.stopped_by_time);
+    EXPECT_EQ(summary.stopped, StopReason::kTime);
     EXPECT_EQ(summary.last_step, 1);
   }
   EXPECT_EQ(outcome.events.validated, (Steps{0, 1}));
   EXPECT_EQ(outcome.events.saved, (Steps{1}));
+}
+
+TEST_F(TrainerTest, StopsWithACheckpointWhenOneRankIsAsked) {
+  const TrainOutcome straight = RunTraining(*MakeTrainSetting(Folder()), 3);
+  int asked = 0;  // on rank 2 alone
+  setting_->stop_requested = [&](int rank) { return rank == 2 && ++asked == 3; };
+  const TrainOutcome stopped = RunTraining(*setting_, 3);
+  ASSERT_TRUE(stopped.status.ok()) << stopped.status;
+  for (const TrainSummary& summary : stopped.summaries) {
+    EXPECT_EQ(summary.stopped, StopReason::kRequest);
+    EXPECT_EQ(summary.last_step, 3);
+  }
+  EXPECT_EQ(stopped.events.saved, (Steps{3}));
+  EXPECT_EQ(stopped.events.validated, (Steps{0})) << "there may be no time for it";
+
+  setting_->stop_requested = nullptr;
+  const TrainOutcome resumed = RunTraining(*setting_, 3);
+  ASSERT_TRUE(resumed.status.ok()) << resumed.status;
+  EXPECT_EQ(resumed.events.starts[0].first, 3);
+  std::vector<double> losses = Losses(stopped);
+  for (const double loss : Losses(resumed)) losses.push_back(loss);
+  EXPECT_EQ(losses, Losses(straight)) << "not the same bits";
+}
+
+TEST_F(TrainerTest, AskedToStopSavesOnlyWhereCheckpointsAreKept) {
+  setting_->stop_requested = [](int) { return true; };
+  setting_->options.checkpoint.save_at_end = false;
+  EXPECT_TRUE(RunTraining(*setting_, 2).events.saved.empty());
+  setting_->options.checkpoint.every_steps = 100;
+  EXPECT_EQ(RunTraining(*setting_, 2).events.saved, (Steps{1}));
 }
 
 TEST_F(TrainerTest, AFailingDiskCostsCheckpointsAndNotTheRun) {
