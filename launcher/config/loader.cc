@@ -12,6 +12,7 @@
 #include "configs/schema/run.pb.h"
 #include "core/io/hash.h"
 #include "launcher/config/binder.h"
+#include "launcher/config/choice_watch.h"
 #include "launcher/config/printer.h"
 #include "launcher/config/problem.h"
 #include "launcher/config/provenance.h"
@@ -54,13 +55,15 @@ class Loader {
     AddFile(request_.path, *text);
     for (const std::string& path : request_.fragments) AddFragment(path);
     for (size_t i = 0; i < request_.overrides.size(); ++i) AddOverride(i);
+    if (request_.refuse_replaced_choices) choices_.Report(config_, problems_);
     CheckRules(config_, provenance_, request_.num_ranks, problems_);
     if (!problems_.empty()) return absl::InvalidArgumentError(problems_.ToString());
     return Finish();
   }
 
  private:
-  void AddFile(const std::string& path, const std::string& text) {
+  // Returns the file's number in the problems.
+  int AddFile(const std::string& path, const std::string& text) {
     const int source = problems_.AddSource(path, text, /*is_file=*/true);
     files_.push_back(path);
     open_.push_back(path);
@@ -68,12 +71,17 @@ class Loader {
     for (const SyntaxValue& include : IncludesOf(file)) AddInclude(path, include);
     binder_.BindFile(file);
     open_.pop_back();
+    return source;
   }
 
   void AddFragment(const std::string& path) {
     const absl::StatusOr<std::string> text = ReadConfigText(path);
-    if (text.ok()) return AddFile(path, *text);
     Location where;
+    if (text.ok()) {
+      const int num_texts_before = provenance_.num_texts();
+      where.source = AddFile(path, *text);
+      return choices_.Record(config_, provenance_, num_texts_before, where);
+    }
     where.source = problems_.AddSource(path, "", /*is_file=*/false);
     problems_.Add(where, std::string(text.status().message()));
   }
@@ -89,15 +97,19 @@ class Loader {
                                         absl::StrJoin(open_, " includes "), " includes ", path));
     }
     const absl::StatusOr<std::string> text = ReadConfigText(path);
-    if (text.ok()) return AddFile(path, *text);
+    if (text.ok()) {
+      AddFile(path, *text);
+      return;
+    }
     problems_.Add(include.where, absl::StrCat("include \"", include.text, "\": ", path, ": ",
                                               text.status().message()));
   }
 
   void AddOverride(size_t index) {
     const std::string& text = request_.overrides[index];
-    const int source = problems_.AddSource(absl::StrCat("--set #", index + 1, " '", text, "'"), "",
-                                           /*is_file=*/false);
+    const int source = problems_.AddSource(
+        absl::StrCat(request_.override_name, " #", index + 1, " '", text, "'"), "",
+        /*is_file=*/false);
     Location where;
     where.source = source;
     const size_t equals = text.find('=');
@@ -109,7 +121,9 @@ class Loader {
     if (path == "include") {
       return problems_.Add(where, "include has no effect here: it belongs into a file");
     }
+    const int num_texts_before = provenance_.num_texts();
     binder_.BindOverride(path, absl::string_view(text).substr(equals + 1), source);
+    choices_.Record(config_, provenance_, num_texts_before, where);
   }
 
   LoadedConfig Finish() {
@@ -140,6 +154,7 @@ class Loader {
   Provenance provenance_{Location{}};
   config::RunConfig config_;
   Binder binder_;
+  ChoiceWatch choices_;
   std::vector<std::string> files_;
   std::vector<std::string> open_;  // the files being read, outermost first
 };

@@ -13,12 +13,15 @@ namespace equipoise::launcher {
 struct LoadRequest {
   // A RunConfig in text format, with or without includes.
   std::string path;
-  // Files that are laid over it, in this order, before the overrides. Fields that a file leaves
-  // out stay as they are.
+  // Files that are laid over it, in this order, before the overrides.
   std::vector<std::string> fragments;
   // "PATH=VALUE" each, laid over the files in this order: "moe.top_k=2",
   // "layout.expert_owner=[0,1]".
   std::vector<std::string> overrides;
+  // What reports call an override: "--set #1 'moe.topk=2'".
+  std::string override_name = "--set";
+  // A fragment or override that chooses a router, say, is an error when a later one replaces it.
+  bool refuse_replaced_choices = false;
   // Ranks of the world. Without it, rules about ranks are not checked.
   std::optional<int> num_ranks;
 };

@@ -19,6 +19,7 @@ class Provenance {
 
   // What is written from here on comes from another text, laid over the earlier ones.
   void BeginText() { ++num_texts_; }
+  int num_texts() const { return num_texts_; }
   void Write(const std::string& path, const Location& where);
   // Forgets `path` and all below it: a later text replaced it.
   void Erase(const std::string& path);

@@ -36,6 +36,7 @@ SweepAxisReader::SweepAxisReader(const config::Sweep& sweep, std::string folder,
       scratch_binder_(scratch_, "a configuration", scratch_provenance_, problems) {}
 
 void SweepAxisReader::Fail(const std::string& place, std::string what) {
+  if (provenance_.IsBroken(place)) return;
   problems_.Add(provenance_.Find(place), std::move(what));
 }
 
@@ -92,14 +93,17 @@ std::vector<SweepAxis> SweepAxisReader::ReadAxes() {
     if (HasOneForm(sweep_.axis(i), place)) axes.push_back(ReadAxis(sweep_.axis(i), place));
   }
   ReadSeeds(axes);
-  if (sweep_.axis_size() == 0 && sweep_.seeds_size() == 0) {
-    Fail("", "the sweep is empty: it needs an axis or seeds");
+  if (sweep_.axis_size() == 0 && sweep_.seeds_size() == 0 && !provenance_.IsBroken("seeds")) {
+    Fail("axis", "the sweep is empty: it needs an axis or seeds");
   }
   CheckNames(axes);
   return axes;
 }
 
 bool SweepAxisReader::HasOneForm(const config::SweepAxis& axis, const std::string& place) {
+  for (const char* part : {".field", ".values", ".range", ".log_range", ".zip", ".point"}) {
+    if (provenance_.IsBroken(place + part)) return false;
+  }
   const int forms = (axis.field().empty() ? 0 : 1) + (axis.zip_size() > 0 ? 1 : 0) +
                     (axis.point_size() > 0 ? 1 : 0);
   const bool has_values = axis.values_size() > 0 || axis.has_range() || axis.has_log_range();
@@ -124,7 +128,7 @@ SweepAxis SweepAxisReader::ReadAxis(const config::SweepAxis& axis, const std::st
     if (read.name.empty()) read.name = LastPart(axis.zip(0).field());
     ReadZip(axis, place, read);
   } else {
-    if (read.name.empty()) Fail(place, "an axis of points needs a name");
+    if (read.name.empty()) Fail(place + ".name", "an axis of points needs a name");
     ReadPoints(axis, place, read);
   }
   std::set<std::string> labels;
@@ -152,6 +156,14 @@ void SweepAxisReader::ReadField(const config::SweepAxis& axis, const std::string
   }
 }
 
+void SweepAxisReader::FailRange(const std::string& place, std::initializer_list<const char*> parts,
+                                std::string what) {
+  for (const char* part : parts) {
+    if (provenance_.IsBroken(JoinPath(place, part))) return;
+  }
+  Fail(place, std::move(what));
+}
+
 std::vector<std::string> SweepAxisReader::FieldValues(const config::SweepAxis& axis,
                                                       const std::string& place) {
   const int forms = (axis.values_size() > 0 ? 1 : 0) + (axis.has_range() ? 1 : 0) +
@@ -165,12 +177,12 @@ std::vector<std::string> SweepAxisReader::FieldValues(const config::SweepAxis& a
   if (axis.has_log_range()) {
     const config::SweepLogRange& range = axis.log_range();
     if (range.has_from() && range.has_to() && range.has_count()) return ValuesOf(range);
-    Fail(place + ".log_range", "log_range needs from, to and count");
+    FailRange(place + ".log_range", {"from", "to", "count"}, "log_range needs from, to and count");
     return {};
   }
   const config::SweepRange& range = axis.range();
   if (!range.has_from() || !range.has_to() || !range.has_step()) {
-    Fail(place + ".range", "range needs from, to and step");
+    FailRange(place + ".range", {"from", "to", "step"}, "range needs from, to and step");
   } else if (range.from() > range.to()) {
     Fail(place + ".range", "range is empty: from is greater than to");
   } else if (NumValues(range) > kMostValues) {
@@ -185,21 +197,22 @@ void SweepAxisReader::ReadZip(const config::SweepAxis& axis, const std::string& 
                               SweepAxis& read) {
   const int length = axis.zip(0).values_size();
   read.points.resize(static_cast<size_t>(length));
-  if (length == 0) Fail(place + ".zip[0]", "zip has no values");
+  if (length == 0) Fail(place + ".zip[0].values", "zip has no values");
   std::set<std::string> fields;
   for (int i = 0; i < axis.zip_size(); ++i) {
     const config::SweepZip& zip = axis.zip(i);
     const std::string element = absl::StrCat(place, ".zip[", i, "]");
-    if (zip.field().empty()) Fail(element, "zip needs a field");
+    if (zip.field().empty()) Fail(element + ".field", "zip needs a field");
     if (!fields.insert(zip.field()).second) {
       Fail(element, absl::StrCat(zip.field(), " has two values in one trial: axis ", read.name,
                                  " names it twice"));
     }
     if (zip.values_size() != length) {
-      Fail(element, absl::StrCat("fields of a zip step together, so they need equally many "
-                                 "values: ",
-                                 axis.zip(0).field(), " has ", length, ", ", zip.field(), " has ",
-                                 zip.values_size()));
+      Fail(element + ".values",
+           absl::StrCat("fields of a zip step together, so they need equally many "
+                        "values: ",
+                        axis.zip(0).field(), " has ", length, ", ", zip.field(), " has ",
+                        zip.values_size()));
       continue;
     }
     for (int j = 0; j < length && !zip.field().empty(); ++j) {
@@ -227,7 +240,7 @@ SweepPoint SweepAxisReader::ReadPoint(const config::SweepPoint& point, const std
                                       const std::string& owner) {
   SweepPoint read;
   read.label = point.name();
-  if (read.label.empty()) Fail(place, "a point needs a name");
+  if (read.label.empty()) Fail(place + ".name", "a point needs a name");
   for (int i = 0; i < point.config_size(); ++i) {
     const std::string path =
         (std::filesystem::path(folder_) / point.config(i)).lexically_normal().string();

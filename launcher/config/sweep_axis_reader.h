@@ -1,6 +1,7 @@
 #ifndef EQUIPOISE_LAUNCHER_CONFIG_SWEEP_AXIS_READER_H_
 #define EQUIPOISE_LAUNCHER_CONFIG_SWEEP_AXIS_READER_H_
 
+#include <initializer_list>
 #include <map>
 #include <string>
 #include <vector>
@@ -28,11 +29,15 @@ class SweepAxisReader {
   std::vector<SweepAxis> ReadAxes();
 
  private:
+  // Reports, unless what stands at `place` has been reported already.
   void Fail(const std::string& place, std::string what);
   // Whether exactly one of field, zip and point is written; reports otherwise.
   bool HasOneForm(const config::SweepAxis& axis, const std::string& place);
   SweepAxis ReadAxis(const config::SweepAxis& axis, const std::string& place);
   void ReadField(const config::SweepAxis& axis, const std::string& place, SweepAxis& read);
+  // Fail, unless one of the `parts` of the range has been reported already.
+  void FailRange(const std::string& place, std::initializer_list<const char*> parts,
+                 std::string what);
   std::vector<std::string> FieldValues(const config::SweepAxis& axis, const std::string& place);
   void ReadZip(const config::SweepAxis& axis, const std::string& place, SweepAxis& read);
   void ReadPoints(const config::SweepAxis& axis, const std::string& place, SweepAxis& read);

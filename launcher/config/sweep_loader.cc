@@ -2,9 +2,7 @@
 
 #include <cstddef>
 #include <filesystem>
-#include <map>
 #include <optional>
-#include <set>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -35,6 +33,12 @@ bool SameValue(const std::string& a, const std::string& b) {
   return a == b;
 }
 
+// What `word` could have been: the nearest of `known`, else all of them.
+std::string OneOf(const std::string& word, const std::vector<std::string>& known) {
+  const std::string nearest = DidYouMean(word, known);
+  return nearest.empty() ? absl::StrCat("; there are ", absl::StrJoin(known, ", ")) : nearest;
+}
+
 class SweepLoader {
  public:
   explicit SweepLoader(const std::string& path) { spec_.path = path; }
@@ -48,21 +52,25 @@ class SweepLoader {
     const int source = problems_.AddSource(spec_.path, *text, /*is_file=*/true);
     Binder(sweep_, "a sweep", provenance_, problems_)
         .BindFile(ParseFields(*text, source, problems_));
-    // What was not understood makes everything behind it a guess.
-    if (!problems_.empty()) return absl::InvalidArgumentError(problems_.ToString());
+    // What cannot be read makes everything behind it a guess.
+    if (problems_.has_syntax_problems()) return absl::InvalidArgumentError(problems_.ToString());
     ReadNames();
     SweepAxisReader axes(sweep_, fs::path(spec_.path).parent_path().string(), provenance_,
                          problems_);
     spec_.overrides = axes.ReadOverrides(overrides);
+    const size_t before = problems_.size();
     spec_.axes = axes.ReadAxes();
-    ReadSkips();
+    // Conditions on axes that could not be read cannot be judged.
+    if (problems_.size() == before) ReadSkips();
     ReadTrial();
     if (!problems_.empty()) return absl::InvalidArgumentError(problems_.ToString());
     return spec_;
   }
 
  private:
+  // Unless what stands there has been reported already.
   void Fail(const std::string& path, std::string what) {
+    if (provenance_.IsBroken(path)) return;
     problems_.Add(provenance_.Find(path), std::move(what));
   }
 
@@ -91,7 +99,7 @@ class SweepLoader {
         if (condition.has_value()) conditions.push_back(*condition);
       }
       if (sweep_.skip(i).when_size() == 0) {
-        Fail(path, "skip has no when, and would leave out everything");
+        Fail(path + ".when", "skip has no when, and would leave out everything");
       }
       spec_.skips.push_back(std::move(conditions));
     }
@@ -126,12 +134,10 @@ class SweepLoader {
         if (SameValue(label, labels.back())) return true;
       }
       Fail(place,
-           absl::StrCat("when: axis ", name, " has no point '", label, "'",
-                        DidYouMean(label, labels), "; it has ", absl::StrJoin(labels, ", ")));
+           absl::StrCat("when: axis ", name, " has no point '", label, "'", OneOf(label, labels)));
       return false;
     }
-    Fail(place, absl::StrCat("when: no axis is called '", name, "'", DidYouMean(name, names),
-                             "; there are ", absl::StrJoin(names, ", ")));
+    Fail(place, absl::StrCat("when: no axis is called '", name, "'", OneOf(name, names)));
     return false;
   }
 

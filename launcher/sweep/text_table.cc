@@ -28,6 +28,7 @@ std::string TextTable(const std::vector<std::vector<std::string>>& rows) {
   if (rows.empty()) return "";
   std::vector<size_t> widths(rows[0].size(), 0);
   std::vector<bool> to_the_right(rows[0].size(), true);
+  to_the_right[0] = false;  // names, though they may be made of digits
   for (size_t row = 0; row < rows.size(); ++row) {
     for (size_t i = 0; i < widths.size(); ++i) {
       widths[i] = std::max(widths[i], Width(rows[row][i]));

@@ -6,8 +6,9 @@
 
 namespace equipoise::launcher {
 
-// Columns as wide as their widest cell, two spaces apart; numbers to the right. The first row is
-// the heading. Ends with a line end. REQUIRES: equally many cells in every row.
+// Columns as wide as their widest cell, two spaces apart; columns of numbers to the right, but
+// never the first. The first row is the heading. Ends with a line end. REQUIRES: equally many cells
+// in every row.
 std::string TextTable(const std::vector<std::vector<std::string>>& rows);
 
 }  // namespace equipoise::launcher

@@ -71,7 +71,9 @@ LoadRequest RequestOf(const SweepSpec& spec, const Combination& combination) {
   LoadRequest request;
   request.path = spec.base;
   request.overrides = spec.overrides;
+  request.override_name = "change";
   request.num_ranks = spec.trial.ranks;
+  request.refuse_replaced_choices = true;
   for (size_t axis = 0; axis < combination.size(); ++axis) {
     const SweepPoint& point = spec.axes[axis].points[combination[axis]];
     request.fragments.insert(request.fragments.end(), point.fragments.begin(),

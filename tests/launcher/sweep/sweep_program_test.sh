@@ -1,0 +1,148 @@
+#!/usr/bin/env bash
+# A sweep as a user meets it, with real trainings: 24 trials (router x coefficient x seed) killed
+# with -9 in the middle go on with what is not finished, and end in a report.
+# sweep_program_test.sh PROGRAM
+set -uo pipefail
+
+program=$PWD/$1
+folder=$TEST_TMPDIR/sweep
+failures=0
+mkdir -p "$folder"
+cd "$folder" || exit 1
+export TMPDIR=/tmp OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+
+# run COMMAND...: sets `status`, `out`, `err`.
+run() {
+  "$@" >out.txt 2>err.txt
+  status=$?
+  out=$(<out.txt)
+  err=$(<err.txt)
+}
+
+fail() {
+  printf 'FAILED: %s\n--- status %s\n--- stdout\n%s\n--- stderr\n%s\n' "$1" "$status" "$out" "$err"
+  failures=$((failures + 1))
+}
+
+# expect STATUS STREAM TEXT NAME: of the last run.
+expect() {
+  local stream=$out
+  [[ $2 == err ]] && stream=$err
+  [[ $status == "$1" && $stream == *"$3"* ]] || fail "$4"
+}
+
+for kind in train validation; do # any bytes are a corpus
+  for ((i = 0; i < 400; ++i)); do echo "line $i of $kind: $((i * i)) is $((i % 7)) by seven"; done \
+    >text.$kind.bytes
+done
+cat >base.textproto <<'END'
+steps: 60
+model { vocabulary: 257 hidden: 16 num_layers: 2 num_heads: 2 num_kv_heads: 2 }
+moe { num_experts: 4 top_k: 2 expert_width: 16 }
+data { domain { name: "text" train: "text.train.bytes" validation: "text.validation.bytes" } }
+batch { sequences: 4 sequence_length: 16 }
+optimizer { schedule { kind: COSINE peak: 3e-3 warmup_steps: 5 } }
+checkpoint { every_steps: 10 }
+validation { sequences: 2 }
+telemetry { progress: OFF }
+END
+echo 'moe { router { lpr { latent_dim: 4 } } }' >lpr.textproto
+cat >sweep.textproto <<'END'
+name: "routers"
+base: "base.textproto"
+axis {
+  name: "router"
+  point { name: "top_k" }
+  point { name: "lpr" config: "lpr.textproto" }
+}
+axis { field: "moe.balance_loss.coefficient" values: [0, 0.01, 0.1, 1] }
+seeds: [1, 2, 3]
+END
+
+run "$program" sweep; expect 2 err "run, status, stop or report?" "no verb"
+run "$program" sweep rnu; expect 2 err "did you mean run?" "unknown verb"
+run "$program" sweep run; expect 2 err "needs a sweep file" "no file"
+run "$program" sweep run sweep.textproto --jobs 0; expect 2 err "--jobs is 0" "no jobs"
+run "$program" sweep run sweep.textproto --out; expect 2 err "--out needs a value" "no directory"
+run "$program" sweep status nowhere; expect 2 err "not the directory of a sweep" "status of nothing"
+run "$program" sweep report nowhere; expect 2 err "not the directory of a sweep" "report of nothing"
+run "$program" sweep stop nowhere; expect 2 err "not the directory of a sweep" "stop of nothing"
+run mpirun --oversubscribe -np 1 "$program" sweep status x; expect 2 err "without mpirun" "mpirun"
+run "$program" sweep run sweep.textproto --list; expect 0 out "24 trials: 24 waiting" "list"
+[[ -e runs ]] && fail "a list writes nothing"
+run "$program" sweep run sweep.textproto --set moe.top_k=9
+expect 2 err "trial router=top_k coefficient=0 seed=1 and 23 more:" "invalid trials"
+run "$program" sweep run sweep.textproto --trial 00; expect 2 err "no such trial" "unknown trial"
+
+# Counts trials that say they are finished.
+finished() { grep -ls '"finished"' out/trials/*/STATUS.json | wc -l; }
+
+"$program" sweep run sweep.textproto --out out --jobs 2 >first.txt 2>&1 &
+sweep=$!
+for ((i = 0; i < 600; ++i)); do
+  (($(finished) >= 8)) && break
+  sleep 0.05
+done
+run "$program" sweep run sweep.textproto --out out
+expect 2 err "another \`sweep run\` is at work" "two sweeps in one directory"
+run "$program" sweep status out; expect 0 out " running " "status of a running sweep"
+kill -9 "$sweep"
+wait "$sweep" 2>/dev/null
+sleep 1
+before=$(finished)
+((before >= 8 && before < 24)) || fail "killed in the middle: $before were finished"
+run "$program" sweep status out
+expect 0 out "$before finished" "status counts the finished trials"
+[[ $out == *interrupted* && $out != *" running "* ]] || fail "what was killed is interrupted"
+touch out/marker
+run "$program" sweep run sweep.textproto --out out --jobs 2
+expect 0 out "$((24 - before)) finished, $before already done before" "the rest is run"
+[[ $(finished) == 24 ]] || fail "all are finished"
+again=$(find out/trials -name STATUS.json -newer out/marker | wc -l)
+((again == 24 - before)) || fail "$again trials were run again, $((24 - before)) were left"
+run "$program" sweep run sweep.textproto --out out --jobs 2
+expect 0 out "0 finished, 24 already done before" "nothing is left"
+run "$program" sweep stop out; expect 0 out "no sweep is at work" "nothing to stop"
+
+run "$program" sweep report out --window 20
+expect 0 out "* on the Pareto frontier of validation_loss" "report"
+[[ $out == *±* && $out == *"* best"* && $out == *3/3* ]] || fail "intervals, frontier and best point"
+[[ $(wc -l <out/report.csv) == 9 ]] || fail "a line for each of eight points"
+python3 - out/report.json <<'END' || fail "report.json"
+import json, sys
+report = json.load(open(sys.argv[1]))
+assert len(report["points"]) == 8 and len(report["trials"]) == 24
+assert any(point["on_frontier"] for point in report["points"])
+assert sum(point["best"] for point in report["points"]) == 1
+for point in report["points"]:
+    figures = point["figures"]
+    assert point["finished"] == 3 and figures["validation_loss"]["ci95"] > 0
+    assert 0 <= figures["gini_mean"]["mean"] <= figures["gini_worst"]["mean"] < 1
+    assert figures["gini_floor"]["mean"] > 0 and figures["tokens_per_second"]["mean"] > 0
+for trial in report["trials"]:
+    assert trial["step"] == 60 and trial["window_steps"] == 20 and "skipped_lines" not in trial
+END
+
+# A sweep of several ranks, and one whose trials fail.
+run "$program" sweep run sweep.textproto --out other --set data.root=/nowhere \
+  --set checkpoint.every_steps=0
+expect 1 err "24 of the trials failed" "a corpus that is not there"
+[[ $out == *"exit code 3 (data)"*"other/trials/"*"/console.log"* ]] || fail "reason and log"
+cat >ranks.textproto <<'END'
+base: "base.textproto"
+set: "steps=6"
+seeds: [1, 2]
+trial { ranks: 2 }
+END
+run "$program" sweep run ranks.textproto; expect 0 out "2 finished" "trials of two ranks"
+grep -q '"hosts": \[' runs/ranks/trials/*/run.json || fail "run directories below runs/NAME"
+run "$program" sweep run ranks.textproto --slurm_script_only
+expect 0 out "2 trials, 0 to run" "nothing left for Slurm"
+run "$program" sweep run ranks.textproto --slurm_script_only --set steps=7 --jobs 2
+expect 0 out "written: " "a script for Slurm"
+bash -n runs/ranks/sweep.sbatch || fail "the script is one"
+SLURM_ARRAY_TASK_ID=1 run bash runs/ranks/sweep.sbatch
+expect 0 out "1 finished" "a task of the array runs its trial"
+
+((failures == 0)) || exit 1
+echo "all as expected"
