@@ -6,6 +6,7 @@
 #include "absl/strings/str_join.h"
 #include "configs/schema/annotations.pb.h"
 #include "configs/schema/run.pb.h"
+#include "configs/schema/sweep.pb.h"
 #include "launcher/config/field_info.h"
 #include "launcher/config/provenance.h"
 
@@ -79,6 +80,12 @@ void AddTables(const Descriptor& block, const std::string& path, const std::stri
 std::string FieldTable() {
   std::string text;
   AddTables(*config::RunConfig::descriptor(), "", "", text);
+  return text;
+}
+
+std::string SweepFieldTable() {
+  std::string text;
+  AddTables(*config::Sweep::descriptor(), "", "", text);
   return text;
 }
 

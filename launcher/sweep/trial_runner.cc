@@ -44,6 +44,8 @@ std::string NameOf(ExitCode code) {
       return " (numbers that are not finite)";
     case ExitCode::kRetry:
       return " (a rank is gone or hangs)";
+    case ExitCode::kStopped:
+      return " (somebody else asked it to end)";
     default:
       return "";
   }
@@ -241,7 +243,8 @@ void TrialRunner::AskToEnd(Running& running, EndAsked why, const std::string& re
   running.asked = why;
   running.asked_at = absl::Now();
   running.reason = reason;
-  running.process.Signal(SIGTERM);
+  // mpirun gives its ranks no time after a SIGTERM, but passes SIGUSR1 on and waits for them.
+  running.process.Signal(options_.trial.ranks > 1 ? SIGUSR1 : SIGTERM);
 }
 
 void TrialRunner::StopAll() {

@@ -11,6 +11,7 @@
 
 #include "configs/schema/annotations.pb.h"
 #include "configs/schema/run.pb.h"
+#include "configs/schema/sweep.pb.h"
 #include "launcher/config/field_info.h"
 #include "launcher/config/field_table.h"
 #include "routing/router.h"
@@ -43,6 +44,7 @@ void CollectFields(const Descriptor& type, std::vector<const FieldDescriptor*>& 
 std::vector<const FieldDescriptor*> AllFields() {
   std::vector<const FieldDescriptor*> fields;
   CollectFields(*config::RunConfig::descriptor(), fields);
+  CollectFields(*config::Sweep::descriptor(), fields);
   return fields;
 }
 
@@ -79,15 +81,21 @@ TEST(Schema, RoutersAreThoseOfTheRegistry) {
   for (const FieldDescriptor* field : settings) EXPECT_FALSE(field->is_repeated());
 }
 
-TEST(Schema, ReferencePageIsUpToDate) {
-  std::ifstream stream("docs/configuration.md");
-  const std::string page((std::istreambuf_iterator<char>(stream)),
+// What follows `marker` in a page.
+std::string Behind(const std::string& marker, const std::string& page) {
+  std::ifstream stream(page);
+  const std::string text((std::istreambuf_iterator<char>(stream)),
                          std::istreambuf_iterator<char>());
-  const std::string marker = "<!-- equipoise fields -->\n";
-  const size_t begin = page.find(marker);
-  ASSERT_NE(begin, std::string::npos);
-  EXPECT_TRUE(page.substr(begin + marker.size()) == FieldTable())
+  const size_t begin = text.find(marker);
+  return begin == std::string::npos ? "" : text.substr(begin + marker.size());
+}
+
+TEST(Schema, ReferencePagesAreUpToDate) {
+  EXPECT_TRUE(Behind("<!-- equipoise fields -->\n", "docs/configuration.md") == FieldTable())
       << "replace what follows the marker in docs/configuration.md by `equipoise fields`";
+  EXPECT_TRUE(Behind("<!-- equipoise fields --sweep -->\n", "docs/experiments.md") ==
+              SweepFieldTable())
+      << "replace what follows the marker in docs/experiments.md by `equipoise fields --sweep`";
 }
 
 }  // namespace
