@@ -3,31 +3,17 @@
 
 #include <cstdint>
 #include <memory>
-#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "comm/communicator.h"
 #include "comm/exchange/row_exchange.h"
-#include "core/ops/transpose.h"
 #include "core/tensor/tensor.h"
+#include "tests/bench/products.h"
 #include "tests/bench/world.h"
 
 namespace equipoise::bench {
-
-// A matrix product by itself: c (+)= op(a) op(b), c [m, n], depth k.
-struct Product {
-  std::string name;
-  Transpose transpose_a = Transpose::kNo;
-  Transpose transpose_b = Transpose::kNo;
-  int64_t m = 0;
-  int64_t n = 0;
-  int64_t k = 0;
-  double beta = 0.0;
-
-  double flops() const { return 2.0 * static_cast<double>(m * n * k); }
-};
 
 // What the machine gives to the operations a layer is made of, each alone and on memory that is in
 // use already: the rates that a layer's own are held against. Rates change with what else runs, so
@@ -59,8 +45,8 @@ class Ceilings {
   const std::vector<double>& exchange_rates() const { return exchange_rates_; }
 
  private:
-  Ceilings(comm::Communicator& world, RankMemory& memory, Stopwatch& stopwatch);
-  absl::StatusOr<double> MeasureProduct(const Product& product);
+  Ceilings(comm::Communicator& world, RankMemory& memory, Stopwatch& stopwatch,
+           std::vector<Product> products, ProductTimer product_timer);
   absl::StatusOr<double> MeasureCopy();
   absl::StatusOr<double> MeasureExchange();
 
@@ -68,7 +54,7 @@ class Ceilings {
   RankMemory* memory_;
   Stopwatch* stopwatch_;
   std::vector<Product> products_;
-  Tensor a_, b_, c_;        // F32 flat, large enough for every product
+  ProductTimer product_timer_;
   Tensor source_, target_;  // F32 [moved rows, H]
   comm::RowCounts counts_;  // the same number to and from every rank
   std::unique_ptr<comm::RowExchange> exchange_;
