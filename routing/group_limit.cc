@@ -5,7 +5,7 @@
 #include <span>
 
 #include "absl/strings/str_cat.h"
-#include "routing/cpu/score_rows.h"
+#include "routing/cpu/top_k_rows.h"
 
 namespace equipoise::routing {
 namespace {

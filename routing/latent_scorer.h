@@ -25,6 +25,9 @@ class LatentScorer {
   virtual ~LatentScorer() = default;
   virtual LatentShape shape() const = 0;
 
+  // What a pass makes of the parameters once, for all its tiles (tile.prepared); in
+  // context.scratch.
+  virtual TensorView Prepare(const Context& context) const = 0;
   // Fills tile.latent and tile.logits from x [n, H].
   virtual void Forward(const Context& context, ConstTensorView x, const ScoreTile& tile) const = 0;
   // The same from tile.latent.moments, which Forward filled.
@@ -48,9 +51,14 @@ class ExpertInputTerm {
   virtual void Encode(const Context& context, const ScoreTile& tile, TensorView codes) const = 0;
   // Adds the terms of `codes` [n, code_size()] to `inputs` [n, H].
   virtual void AddTo(const Context& context, ConstTensorView codes, TensorView inputs) const = 0;
-  // dinputs [n, H]: gradient of each token's input. Adds to `gradient` and to parameters'.
+  // Memory in context.scratch in which the tiles of a backward pass add up, zero.
+  virtual TensorView StartBackward(const Context& context) const = 0;
+  // dinputs [n, H]: gradient of each token's input. Adds to `gradient`, to parameters' and to
+  // `sums`, what StartBackward gave.
   virtual void Backward(const Context& context, const ScoreTile& tile, ConstTensorView dinputs,
-                        const ScoreTileGradient& gradient) const = 0;
+                        const ScoreTileGradient& gradient, TensorView sums) const = 0;
+  // Adds `sums` to the gradients of parameters, after the last tile.
+  virtual void FinishBackward(const Context& context, ConstTensorView sums) const = 0;
 };
 
 }  // namespace equipoise::routing

@@ -17,8 +17,15 @@ class LogitSource {
  public:
   virtual ~LogitSource() = default;
 
+  // What a pass makes of the weights once, for all its tiles; in context.scratch, or absent.
+  virtual TensorView Prepare(const Context& context) const {
+    (void)context;
+    return {};
+  }
+
   // logits [n, E] of x [n, H].
-  virtual void Forward(const Context& context, ConstTensorView x, TensorView logits) const = 0;
+  virtual void Forward(const Context& context, ConstTensorView x, ConstTensorView prepared,
+                       TensorView logits) const = 0;
 
   // Adds to dx [n, H] and to the gradients of its parameters.
   virtual void Backward(const Context& context, ConstTensorView x, ConstTensorView dlogits,

@@ -92,10 +92,15 @@ StepStatistics ScoreRouter::ForLoss(const PlacedLoss& placed, StepStatistics sta
   return statistics;
 }
 
-ScoreTile ScoreRouter::AllocateTile(Workspace& workspace, DType dtype) const {
+ScoreTile ScoreRouter::PrepareTile(const Context& context, DType dtype) const {
+  Workspace& workspace = *context.scratch;
   ScoreTile tile = AllocateScoreTile(workspace, dtype, parts_.score, kTileTokens,
                                      options_.num_experts, needs_softmax_);
-  if (parts_.latent == nullptr) return tile;
+  if (parts_.latent == nullptr) {
+    tile.prepared = parts_.logits->Prepare(context);
+    return tile;
+  }
+  tile.prepared = parts_.latent->Prepare(context);
   tile.latent.directions = workspace.Allocate(dtype, {kTileTokens, latent_.dimensions});
   tile.latent.inverse_norms = workspace.Allocate(dtype, {kTileTokens});
   tile.latent.similarities = tile.logits;
@@ -130,13 +135,13 @@ TensorView ScoreRouter::SavedIds(const RouterOutput& output) const {
 void ScoreRouter::ComputeLogits(const Context& context, ConstTensorView x,
                                 const ScoreTile& tile) const {
   if (parts_.latent != nullptr) return parts_.latent->Forward(context, x, tile);
-  parts_.logits->Forward(context, x, tile.logits);
+  parts_.logits->Forward(context, x, tile.prepared, tile.logits);
 }
 
 void ScoreRouter::RestoreLogits(const Context& context, ConstTensorView x,
                                 const ScoreTile& tile) const {
   if (parts_.latent != nullptr) return parts_.latent->Restore(context, tile);
-  parts_.logits->Forward(context, x, tile.logits);
+  parts_.logits->Forward(context, x, tile.prepared, tile.logits);
 }
 
 void ScoreRouter::SetZero(const Context& context, const ScoreTileGradient& gradient) const {
@@ -230,7 +235,7 @@ void ScoreRouter::Forward(const Context& context, const RouterInput& input,
   std::fill(sums.begin(), sums.end(), 0.0);
 
   WorkspaceFrame frame(*context.scratch);
-  const ScoreTile largest = AllocateTile(*context.scratch, input.x.dtype());
+  const ScoreTile largest = PrepareTile(context, input.x.dtype());
   const std::span<double> state = AllocateState(*context.scratch);
   const TensorView noisy = AllocateNoisy(*context.scratch, input);
   const MicroBatch batch = BatchOf(input, output.expert_ids);
@@ -275,13 +280,15 @@ void ScoreRouter::Backward(const Context& context, const RouterInput& input,
 
   WorkspaceFrame frame(*context.scratch);
   const DType dtype = input.x.dtype();
-  const ScoreTile largest = AllocateTile(*context.scratch, dtype);
+  const ScoreTile largest = PrepareTile(context, dtype);
   const ScoreTileGradient gradients = AllocateGradient(*context.scratch, dtype);
   const std::span<double> state = AllocateState(*context.scratch);
   const ConstTensorView selected = SelectedIds(context, output);
   const TensorView noisy = AllocateNoisy(*context.scratch, input);
   const TensorView dnoisy = AllocateNoisy(*context.scratch, input);
   const MicroBatch batch = BatchOf(input, selected);
+  TensorView input_term_sums;
+  if (adds_to_expert_input()) input_term_sums = parts_.expert_input->StartBackward(context);
   for (int64_t row = 0; row < num_tokens; row += kTileTokens) {
     const int64_t end = std::min(row + kTileTokens, num_tokens);
     ScoreTile tile = FirstRows(largest, end - row);
@@ -298,7 +305,8 @@ void ScoreRouter::Backward(const Context& context, const RouterInput& input,
                                placed.State(state), gradient);
     }
     if (adds_to_expert_input()) {
-      parts_.expert_input->Backward(context, tile, backward.dexpert_input.Rows(row, end), gradient);
+      parts_.expert_input->Backward(context, tile, backward.dexpert_input.Rows(row, end), gradient,
+                                    input_term_sums);
     }
     GatesBackward(context, parts_.gates, tile, output.expert_ids.Rows(row, end),
                   backward.dgates.Rows(row, end), gradient);
@@ -312,6 +320,7 @@ void ScoreRouter::Backward(const Context& context, const RouterInput& input,
     LogitsBackward(context, x, tile, gradient, dtile);
     jitter_.Multiply(context, input, row, dtile, /*accumulate=*/true, dx.Rows(row, end));
   }
+  if (adds_to_expert_input()) parts_.expert_input->FinishBackward(context, input_term_sums);
   for (const PlacedLoss& placed : losses_) {
     placed.loss->AddParameterGradient(context, num_tokens, ForLoss(placed, statistics, sums));
   }
@@ -326,7 +335,7 @@ void ScoreRouter::AddToExpertInput(const Context& context, const RouterInput& in
   const int64_t code_size = parts_.expert_input->code_size();
   WorkspaceFrame frame(*context.scratch);
   const TensorView codes = context.scratch->Allocate(dtype, {num_tokens, code_size});
-  const ScoreTile largest = AllocateTile(*context.scratch, dtype);
+  const ScoreTile largest = PrepareTile(context, dtype);
   for (int64_t row = 0; row < num_tokens; row += kTileTokens) {
     const int64_t end = std::min(row + kTileTokens, num_tokens);
     ScoreTile tile = FirstRows(largest, end - row);

@@ -115,7 +115,8 @@ class ScoreRouter final : public Router {
   // `placed`'s own view of them.
   StepStatistics ForLoss(const PlacedLoss& placed, StepStatistics statistics,
                          std::span<const double> sums) const;
-  ScoreTile AllocateTile(Workspace& workspace, DType dtype) const;
+  // Memory for a tile of kTileTokens, in context.scratch, with what the logits' source prepares.
+  ScoreTile PrepareTile(const Context& context, DType dtype) const;
   ScoreTileGradient AllocateGradient(Workspace& workspace, DType dtype) const;
   // Rows [row, end) of what the forward pass saved for its latent space.
   TensorView SavedMoments(const RouterOutput& output, int64_t row, int64_t end) const;

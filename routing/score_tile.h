@@ -46,6 +46,8 @@ struct ScoreTile {
   // number of experts.
   ConstTensorView selected;
   LatentTile latent;
+  // What the source of the logits made once for the pass.
+  ConstTensorView prepared;
 
   int64_t num_rows() const { return logits.dim(0); }
   int64_t num_experts() const { return logits.dim(1); }

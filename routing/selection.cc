@@ -1,7 +1,7 @@
 #include "routing/selection.h"
 
 #include "core/base/check.h"
-#include "routing/cpu/score_rows.h"
+#include "routing/cpu/top_k_rows.h"
 
 namespace equipoise::routing {
 
@@ -14,10 +14,7 @@ void SelectTopK(const Context& context, ConstTensorView ranking, TensorView ids)
   EQ_CHECK(top_k >= 1 && top_k <= num_experts) << "K=" << top_k << " E=" << num_experts;
   int32_t* chosen = ids.cpu<int32_t>().data();
   DispatchFloat(ranking.dtype(), [&]<typename T>() {
-    const T* scores = ranking.cpu<T>().data();
-    for (int64_t row = 0; row < num_rows; ++row) {
-      cpu::TopKRow(scores + row * num_experts, num_experts, top_k, chosen + row * top_k);
-    }
+    cpu::TopKRows<T>(ranking.cpu<T>().data(), num_rows, num_experts, top_k, chosen);
   });
 }
 

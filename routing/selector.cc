@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/check.h"
 #include "routing/cpu/score_rows.h"
+#include "routing/cpu/top_k_rows.h"
 #include "routing/selection.h"
 
 namespace equipoise::routing {

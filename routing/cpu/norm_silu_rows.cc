@@ -2,105 +2,251 @@
 
 #include <cmath>
 
-#include "hwy/highway.h"
-// Needs highway.h first.
-#include "hwy/contrib/math/math-inl.h"
+// Compiled once per instruction set: foreach_target.h includes this file again and again.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "routing/cpu/norm_silu_rows.cc"
+#include "hwy/foreach_target.h"  // IWYU pragma: keep
 
-// Compiled once, for the instruction set of the build, as score_rows.cc is.
+// Only after foreach_target.h:
+#include "core/base/vector_access-inl.h"
+#include "hwy/cache_control.h"
+#include "hwy/highway.h"
+#include "routing/cpu/exp-inl.h"
+
 HWY_BEFORE_NAMESPACE();
-namespace equipoise::cpu {
+namespace equipoise::cpu::HWY_NAMESPACE {
 namespace {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Calls body(offset, mask) for every vector of a row; only the last mask may be partial.
-template <class D, class Body>
-HWY_INLINE void ForEachVector(D d, int64_t n, Body&& body) {
+// Two sums at a time, or each addition would wait for the one before.
+template <class V>
+struct TwoSums {
+  V even, odd;
+};
+
+// Calls body(access, i, sums.even or sums.odd) for each vector of a row.
+template <class D, class V, class Body>
+HWY_INLINE void ForEachVectorInTurn(D d, int64_t n, TwoSums<V>& sums, const Body& body) {
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  const auto all = hn::FirstN(d, static_cast<size_t>(lanes));
   int64_t i = 0;
-  for (; i + lanes <= n; i += lanes) body(i, all);
-  if (i < n) body(i, hn::FirstN(d, static_cast<size_t>(n - i)));
+  for (; i + 2 * lanes <= n; i += 2 * lanes) {
+    body(WholeVector(), i, sums.even);
+    body(WholeVector(), i + lanes, sums.odd);
+  }
+  for (; i < n; i += lanes) {
+    if (i + lanes <= n) {
+      body(WholeVector(), i, sums.even);
+    } else {
+      body(PartOfVector{static_cast<size_t>(n - i)}, i, sums.even);
+    }
+  }
+}
+
+template <class D, class V>
+HWY_INLINE hn::TFromD<D> Total(D d, const TwoSums<V>& sums) {
+  return hn::GetLane(hn::SumOfLanes(d, hn::Add(sums.even, sums.odd)));
+}
+
+// Of lanes that a partial vector does not have: zero.
+template <class D, class V>
+HWY_INLINE V OnlyLanes(D, const WholeVector&, V v) {
+  return v;
+}
+template <class D, class V>
+HWY_INLINE V OnlyLanes(D d, const PartOfVector& part, V v) {
+  return hn::IfThenElseZero(hn::FirstN(d, part.count), v);
 }
 
 // Two passes: the variance of what is left when the mean is gone loses no digits.
 template <typename T>
-RowNorm<T> NormOf(const T* x, int64_t n, double epsilon) {
+HWY_INLINE RowNorm<T> NormOf(const T* x, int64_t n, double epsilon) {
   const hn::ScalableTag<T> d;
-  auto sums = hn::Zero(d);
-  ForEachVector(
-      d, n, [&](int64_t i, auto mask) { sums = hn::Add(sums, hn::MaskedLoad(mask, d, x + i)); });
-  const T mean = hn::GetLane(hn::SumOfLanes(d, sums)) / static_cast<T>(n);
-  const auto shift = hn::Set(d, mean);
-  auto squares = hn::Zero(d);
-  ForEachVector(d, n, [&](int64_t i, auto mask) {
-    const auto distance = hn::IfThenElseZero(mask, hn::Sub(hn::MaskedLoad(mask, d, x + i), shift));
-    squares = hn::MulAdd(distance, distance, squares);
+  using V = hn::Vec<decltype(d)>;
+  TwoSums<V> sums = {hn::Zero(d), hn::Zero(d)};
+  ForEachVectorInTurn(d, n, sums, [&](const auto& access, int64_t i, V& sum) HWY_ATTR {
+    sum = hn::Add(sum, access.Load(d, x + i));
   });
-  const T variance = hn::GetLane(hn::SumOfLanes(d, squares)) / static_cast<T>(n);
+  const T mean = Total(d, sums) / static_cast<T>(n);
+  const auto shift = hn::Set(d, mean);
+  TwoSums<V> squares = {hn::Zero(d), hn::Zero(d)};
+  ForEachVectorInTurn(d, n, squares, [&](const auto& access, int64_t i, V& sum) HWY_ATTR {
+    const auto distance = OnlyLanes(d, access, hn::Sub(access.Load(d, x + i), shift));
+    sum = hn::MulAdd(distance, distance, sum);
+  });
+  const T variance = Total(d, squares) / static_cast<T>(n);
   return {mean, T{1} / std::sqrt(variance + static_cast<T>(epsilon))};
 }
 
-}  // namespace
-
-template <typename T>
-RowNorm<T> NormSiluRow(const NormParameters<T>& parameters, const T* x, T* a, T* slopes) {
+template <bool kWithSlopes, typename T>
+HWY_INLINE RowNorm<T> Row(const NormParameters<T>& parameters, const T* x, T* a, T* slopes) {
   const RowNorm<T> norm = NormOf(x, parameters.n, parameters.epsilon);
   const hn::ScalableTag<T> d;
   const auto one = hn::Set(d, T{1});
   const auto mean = hn::Set(d, norm.mean);
   const auto scale = hn::Set(d, norm.inverse_deviation);
-  ForEachVector(d, parameters.n, [&](int64_t i, auto mask) {
-    const auto xhat = hn::Mul(hn::Sub(hn::MaskedLoad(mask, d, x + i), mean), scale);
-    const auto u = hn::MulAdd(hn::MaskedLoad(mask, d, parameters.gain + i), xhat,
-                              hn::MaskedLoad(mask, d, parameters.bias + i));
-    // Of the magnitude, so that nothing overflows; u - u shows what is not a number.
-    const auto z = hn::Add(hn::Exp(d, hn::Neg(hn::Abs(u))), hn::Sub(u, u));
-    const auto numerator = hn::IfThenElse(hn::Ge(u, hn::Zero(d)), one, z);
-    const auto sigma = hn::Div(numerator, hn::Add(one, z));
-    hn::BlendedStore(hn::Mul(u, sigma), mask, d, a + i);
-    if (slopes == nullptr) return;
-    const auto slope = hn::Mul(sigma, hn::MulAdd(u, hn::Sub(one, sigma), one));
-    hn::BlendedStore(slope, mask, d, slopes + i);
+  ForEachVector(d, parameters.n, [&](const auto& access, int64_t i) HWY_ATTR {
+    // The processor fetches ahead within a page only, and a row may be all of one.
+    hwy::Prefetch(x + parameters.n + i);
+    const auto xhat = hn::Mul(hn::Sub(access.Load(d, x + i), mean), scale);
+    const auto u =
+        hn::MulAdd(access.Load(d, parameters.gain + i), xhat, access.Load(d, parameters.bias + i));
+    const auto sigma = hn::Div(one, hn::Add(one, FastExpOfNegative(d, u)));
+    const auto silu = hn::Mul(u, sigma);
+    access.Store(silu, d, a + i);
+    // sigma (1 + u (1 - sigma)).
+    if (kWithSlopes) access.Store(hn::MulAdd(silu, hn::Sub(one, sigma), sigma), d, slopes + i);
   });
   return norm;
 }
 
 template <typename T>
-void NormSiluBackwardRow(const NormParameters<T>& parameters, const RowNorm<T>& norm, const T* x,
-                         const T* slopes, T* da, T* dx, T* dgain, T* dbias) {
+void Forward(const NormParameters<T>& parameters, const T* x, int64_t rows, T* a) {
+  for (int64_t row = 0; row < rows; ++row, x += parameters.n, a += parameters.n) {
+    Row<false, T>(parameters, x, a, nullptr);
+  }
+}
+
+template <typename T>
+void ForwardWithSlopes(const NormParameters<T>& parameters, const T* x, int64_t rows, T* a,
+                       T* slopes, RowNorm<T>* norms) {
+  for (int64_t row = 0; row < rows; ++row) {
+    const int64_t offset = row * parameters.n;
+    norms[row] = Row<true, T>(parameters, x + offset, a + offset, slopes + offset);
+  }
+}
+
+// Rows whose shares of dgain and dbias are added up before those are read and written.
+constexpr int64_t kRowsTogether = 4;
+
+// The sums over a row that its dx needs.
+template <class V>
+struct RowSums {
+  V dxhat, projection;
+};
+
+// dgain, dbias; da becomes the gradient of xhat.
+template <int64_t kRows, typename T, class V>
+HWY_INLINE void ParameterGradients(const NormParameters<T>& parameters,
+                                   const NormSiluBackward<T>& arrays, int64_t first,
+                                   RowSums<V>* sums) {
   const hn::ScalableTag<T> d;
-  const auto mean = hn::Set(d, norm.mean);
-  const auto scale = hn::Set(d, norm.inverse_deviation);
-  auto sum = hn::Zero(d);
-  auto projection = hn::Zero(d);
-  ForEachVector(d, parameters.n, [&](int64_t i, auto mask) {
-    const auto du = hn::Mul(hn::MaskedLoad(mask, d, da + i), hn::MaskedLoad(mask, d, slopes + i));
-    const auto xhat = hn::Mul(hn::Sub(hn::MaskedLoad(mask, d, x + i), mean), scale);
-    hn::BlendedStore(hn::MulAdd(du, xhat, hn::MaskedLoad(mask, d, dgain + i)), mask, d, dgain + i);
-    hn::BlendedStore(hn::Add(du, hn::MaskedLoad(mask, d, dbias + i)), mask, d, dbias + i);
-    const auto dxhat = hn::Mul(du, hn::MaskedLoad(mask, d, parameters.gain + i));
-    hn::BlendedStore(dxhat, mask, d, da + i);
-    sum = hn::Add(sum, dxhat);
-    projection = hn::MulAdd(dxhat, xhat, projection);
-  });
-  const T per_element = T{1} / static_cast<T>(parameters.n);
-  const auto shift = hn::Set(d, hn::GetLane(hn::SumOfLanes(d, sum)) * per_element);
-  const auto slope = hn::Set(d, hn::GetLane(hn::SumOfLanes(d, projection)) * per_element);
-  ForEachVector(d, parameters.n, [&](int64_t i, auto mask) {
-    const auto xhat = hn::Mul(hn::Sub(hn::MaskedLoad(mask, d, x + i), mean), scale);
-    const auto rest = hn::NegMulAdd(xhat, slope, hn::Sub(hn::MaskedLoad(mask, d, da + i), shift));
-    hn::BlendedStore(hn::MulAdd(rest, scale, hn::MaskedLoad(mask, d, dx + i)), mask, d, dx + i);
+  const int64_t n = parameters.n;
+  V mean[kRows], scale[kRows];
+  for (int64_t r = 0; r < kRows; ++r) {
+    mean[r] = hn::Set(d, arrays.norms[first + r].mean);
+    scale[r] = hn::Set(d, arrays.norms[first + r].inverse_deviation);
+    sums[r] = {hn::Zero(d), hn::Zero(d)};
+  }
+  ForEachVector(d, n, [&](const auto& access, int64_t i) HWY_ATTR {
+    auto dgain = access.Load(d, arrays.dgain + i);
+    auto dbias = access.Load(d, arrays.dbias + i);
+    const auto gain = access.Load(d, parameters.gain + i);
+    for (int64_t r = 0; r < kRows; ++r) {
+      const int64_t at = (first + r) * n + i;
+      hwy::Prefetch(arrays.dx + at);
+      const auto du = hn::Mul(access.Load(d, arrays.da + at), access.Load(d, arrays.slopes + at));
+      const auto xhat = hn::Mul(hn::Sub(access.Load(d, arrays.x + at), mean[r]), scale[r]);
+      dgain = hn::MulAdd(du, xhat, dgain);
+      dbias = hn::Add(dbias, du);
+      const auto dxhat = hn::Mul(du, gain);
+      access.Store(dxhat, d, arrays.da + at);
+      sums[r].dxhat = hn::Add(sums[r].dxhat, dxhat);
+      sums[r].projection = hn::MulAdd(dxhat, xhat, sums[r].projection);
+    }
+    access.Store(dgain, d, arrays.dgain + i);
+    access.Store(dbias, d, arrays.dbias + i);
   });
 }
 
-#define EQ_INSTANTIATE(T)                                                                     \
-  template RowNorm<T> NormSiluRow<T>(const NormParameters<T>&, const T*, T*, T*);             \
-  template void NormSiluBackwardRow<T>(const NormParameters<T>&, const RowNorm<T>&, const T*, \
-                                       const T*, T*, T*, T*, T*)
-EQ_INSTANTIATE(float);
-EQ_INSTANTIATE(double);
-#undef EQ_INSTANTIATE
+// dx += (dxhat - mean(dxhat) - xhat mean(dxhat xhat)) / deviation.
+template <typename T, class V>
+HWY_INLINE void InputGradient(const NormParameters<T>& parameters,
+                              const NormSiluBackward<T>& arrays, int64_t row,
+                              const RowSums<V>& sums) {
+  const hn::ScalableTag<T> d;
+  const RowNorm<T> norm = arrays.norms[row];
+  const T per_element = T{1} / static_cast<T>(parameters.n);
+  const T shift = hn::GetLane(hn::SumOfLanes(d, sums.dxhat)) * per_element;
+  const T slope = hn::GetLane(hn::SumOfLanes(d, sums.projection)) * per_element;
+  // As one linear function: scale dxhat + along x + constant.
+  const auto scale = hn::Set(d, norm.inverse_deviation);
+  const auto mean = hn::Set(d, norm.mean);
+  const auto along = hn::Set(d, slope * norm.inverse_deviation);
+  const auto offset = hn::Set(d, shift);
+  const int64_t begin = row * parameters.n;
+  ForEachVector(d, parameters.n, [&](const auto& access, int64_t i) HWY_ATTR {
+    const auto distance = hn::Sub(access.Load(d, arrays.x + begin + i), mean);
+    const auto rest =
+        hn::NegMulAdd(distance, along, hn::Sub(access.Load(d, arrays.da + begin + i), offset));
+    access.Store(hn::MulAdd(rest, scale, access.Load(d, arrays.dx + begin + i)), d,
+                 arrays.dx + begin + i);
+  });
+}
+
+template <int64_t kRows, typename T>
+HWY_INLINE void BackwardTogether(const NormParameters<T>& parameters,
+                                 const NormSiluBackward<T>& arrays, int64_t first) {
+  RowSums<hn::Vec<hn::ScalableTag<T>>> sums[kRows];
+  ParameterGradients<kRows, T>(parameters, arrays, first, sums);
+  for (int64_t r = 0; r < kRows; ++r) InputGradient(parameters, arrays, first + r, sums[r]);
+}
+
+template <typename T>
+void Backward(const NormParameters<T>& parameters, const NormSiluBackward<T>& arrays,
+              int64_t rows) {
+  int64_t row = 0;
+  for (; row + kRowsTogether <= rows; row += kRowsTogether) {
+    BackwardTogether<kRowsTogether, T>(parameters, arrays, row);
+  }
+  for (; row < rows; ++row) BackwardTogether<1, T>(parameters, arrays, row);
+}
+
+}  // namespace
+
+#define EQ_DEFINE(T)                                                                              \
+  void NormSiluForward_##T(const NormParameters<T>& parameters, const T* x, int64_t rows, T* a) { \
+    Forward<T>(parameters, x, rows, a);                                                           \
+  }                                                                                               \
+  void NormSiluForwardWithSlopes_##T(const NormParameters<T>& parameters, const T* x,             \
+                                     int64_t rows, T* a, T* slopes, RowNorm<T>* norms) {          \
+    ForwardWithSlopes<T>(parameters, x, rows, a, slopes, norms);                                  \
+  }                                                                                               \
+  void NormSiluBackward_##T(const NormParameters<T>& parameters,                                  \
+                            const NormSiluBackward<T>& arrays, int64_t rows) {                    \
+    Backward<T>(parameters, arrays, rows);                                                        \
+  }
+EQ_DEFINE(float)
+EQ_DEFINE(double)
+#undef EQ_DEFINE
+
+}  // namespace equipoise::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace equipoise::cpu {
+
+#define EQ_DISPATCH(T)                                                                            \
+  HWY_EXPORT(NormSiluForward_##T);                                                                \
+  HWY_EXPORT(NormSiluForwardWithSlopes_##T);                                                      \
+  HWY_EXPORT(NormSiluBackward_##T);                                                               \
+  template <>                                                                                     \
+  void NormSiluRows<T>(const NormParameters<T>& parameters, const T* x, int64_t rows, T* a) {     \
+    HWY_DYNAMIC_DISPATCH(NormSiluForward_##T)(parameters, x, rows, a);                            \
+  }                                                                                               \
+  template <>                                                                                     \
+  void NormSiluSlopesRows<T>(const NormParameters<T>& parameters, const T* x, int64_t rows, T* a, \
+                             T* slopes, RowNorm<T>* norms) {                                      \
+    HWY_DYNAMIC_DISPATCH(NormSiluForwardWithSlopes_##T)(parameters, x, rows, a, slopes, norms);   \
+  }                                                                                               \
+  template <>                                                                                     \
+  void NormSiluBackwardRows<T>(const NormParameters<T>& parameters,                               \
+                               const NormSiluBackward<T>& arrays, int64_t rows) {                 \
+    HWY_DYNAMIC_DISPATCH(NormSiluBackward_##T)(parameters, arrays, rows);                         \
+  }
+EQ_DISPATCH(float)
+EQ_DISPATCH(double)
+#undef EQ_DISPATCH
 
 }  // namespace equipoise::cpu
-HWY_AFTER_NAMESPACE();
+#endif  // HWY_ONCE

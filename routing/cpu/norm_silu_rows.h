@@ -4,7 +4,8 @@
 #include <cstdint>
 
 // Vector code of a = silu(u), u = gain * xhat + bias, xhat = (x - mean(x)) / sqrt(var(x) +
-// epsilon), of one token; var is the biased one. T is float or double; pointers need no alignment.
+// epsilon), of some tokens; var is the biased one. T is float or double; pointers need no
+// alignment. A row with anything in it that is not finite becomes NaN.
 namespace equipoise::cpu {
 
 template <typename T>
@@ -22,14 +23,30 @@ struct RowNorm {
   T inverse_deviation;
 };
 
-// a [n]. `slopes` [n] receives silu'(u) unless it is null; it may not be x.
+// a [rows, n] of x [rows, n]. The row after the last of x is fetched into the cache: callers walk
+// over x, tile by tile.
 template <typename T>
-RowNorm<T> NormSiluRow(const NormParameters<T>& parameters, const T* x, T* a, T* slopes);
+void NormSiluRows(const NormParameters<T>& parameters, const T* x, int64_t rows, T* a);
 
-// da [n] holds the gradient of a and is spent. Adds to dx, dgain and dbias, each [n].
+// The same, for the backward pass: `slopes` [rows, n] receives silu'(u), `norms` [rows] the norms.
 template <typename T>
-void NormSiluBackwardRow(const NormParameters<T>& parameters, const RowNorm<T>& norm, const T* x,
-                         const T* slopes, T* da, T* dx, T* dgain, T* dbias);
+void NormSiluSlopesRows(const NormParameters<T>& parameters, const T* x, int64_t rows, T* a,
+                        T* slopes, RowNorm<T>* norms);
+
+// Arrays of the backward pass.
+template <typename T>
+struct NormSiluBackward {
+  const RowNorm<T>* norms;  // [rows]
+  const T* x;               // [rows, n]
+  const T* slopes;          // [rows, n]
+  T* da;                    // [rows, n], gradient of a; spent
+  T* dx;                    // [rows, n], added to
+  T* dgain;                 // [n], added to
+  T* dbias;                 // [n], added to
+};
+template <typename T>
+void NormSiluBackwardRows(const NormParameters<T>& parameters, const NormSiluBackward<T>& arrays,
+                          int64_t rows);
 
 }  // namespace equipoise::cpu
 

@@ -8,46 +8,78 @@
 // finite becomes NaN, so that an overflowed logit shows in the loss instead of vanishing.
 namespace equipoise::cpu {
 
+// Pointers into the code for the best instruction set of this machine.
+template <typename T>
+struct ScoreKernels {
+  T (*softmax)(const T* logits, int64_t n, T* p);
+  T (*sigmoid)(const T* logits, int64_t n, T* s);
+  void (*scale)(T factor, int64_t n, T* x);
+  void (*add_scaled)(T alpha, const T* x, int64_t n, T* y);
+  T (*dot)(const T* x, const T* y, int64_t n);
+  T (*entropy)(const T* p, int64_t n);
+  void (*add_softmax_gradient)(const T* p, const T* d, T shift, int64_t n, T* out);
+  void (*add_sigmoid_gradient)(const T* p, T normalizer, const T* d, T shift, int64_t n, T* out);
+  void (*add_to_sums)(const T* x, int64_t n, double* sums);
+
+  static const ScoreKernels& Get();
+};
+template <>
+const ScoreKernels<float>& ScoreKernels<float>::Get();
+template <>
+const ScoreKernels<double>& ScoreKernels<double>::Get();
+
 // p = softmax(logits); returns log(sum exp(logits)). REQUIRES: n >= 1.
 template <typename T>
-T SoftmaxRow(const T* logits, int64_t n, T* p);
+T SoftmaxRow(const T* logits, int64_t n, T* p) {
+  return ScoreKernels<T>::Get().softmax(logits, n, p);
+}
 
 // s = 1 / (1 + exp(-logits)), without overflow; returns the sum.
 template <typename T>
-T SigmoidRow(const T* logits, int64_t n, T* s);
+T SigmoidRow(const T* logits, int64_t n, T* s) {
+  return ScoreKernels<T>::Get().sigmoid(logits, n, s);
+}
 
 // x *= factor.
 template <typename T>
-void ScaleRow(T factor, int64_t n, T* x);
+void ScaleRow(T factor, int64_t n, T* x) {
+  ScoreKernels<T>::Get().scale(factor, n, x);
+}
 
 // y += alpha * x.
 template <typename T>
-void AddScaledRow(T alpha, const T* x, int64_t n, T* y);
+void AddScaledRow(T alpha, const T* x, int64_t n, T* y) {
+  ScoreKernels<T>::Get().add_scaled(alpha, x, n, y);
+}
 
 template <typename T>
-T DotRow(const T* x, const T* y, int64_t n);
+T DotRow(const T* x, const T* y, int64_t n) {
+  return ScoreKernels<T>::Get().dot(x, y, n);
+}
 
 // -sum p log p, where 0 log 0 = 0.
 template <typename T>
-T EntropyRow(const T* p, int64_t n);
+T EntropyRow(const T* p, int64_t n) {
+  return ScoreKernels<T>::Get().entropy(p, n);
+}
 
 // out += p * (d - shift).
 template <typename T>
-void AddSoftmaxGradientRow(const T* p, const T* d, T shift, int64_t n, T* out);
+void AddSoftmaxGradientRow(const T* p, const T* d, T shift, int64_t n, T* out) {
+  ScoreKernels<T>::Get().add_softmax_gradient(p, d, shift, n, out);
+}
 
 // out += s (1 - s) (d - shift) / normalizer, s = normalizer * p.
 template <typename T>
-void AddSigmoidGradientRow(const T* p, T normalizer, const T* d, T shift, int64_t n, T* out);
+void AddSigmoidGradientRow(const T* p, T normalizer, const T* d, T shift, int64_t n, T* out) {
+  ScoreKernels<T>::Get().add_sigmoid_gradient(p, normalizer, d, shift, n, out);
+}
 
 // sums += x, each element widened first.
 template <typename T>
-void AddRowToSums(const T* x, int64_t n, double* sums);
-
-// The `top_k` largest of `scores`, descending, ties to the lowest index: their indices in ids. NaNs
-// are chosen only for want of others or when among the first; ids are always different experts.
-// REQUIRES: 1 <= top_k <= n. Expected O(n + top_k^2 log(n / top_k)), at most O(n top_k).
-template <typename T>
-void TopKRow(const T* scores, int64_t n, int64_t top_k, int32_t* ids);
+void AddRowToSums(const T* x, int64_t n, double* sums) {
+  ScoreKernels<T>::Get().add_to_sums(x, n, sums);
+}
 
 }  // namespace equipoise::cpu
 

@@ -5,6 +5,7 @@
 #include "core/ops/gemm.h"
 #include "routing/cpu/score_rows.h"
 #include "routing/lpr/declare.h"
+#include "routing/transposed.h"
 
 namespace equipoise::routing {
 namespace {
@@ -40,8 +41,20 @@ class DecodedPrototypes final : public ExpertInputTerm {
     });
   }
 
+  // The weight's gradient, transposed: a product of D x H, whose rows are long, is twice as fast.
+  TensorView StartBackward(const Context& context) const override {
+    const TensorView value = weight_->value();
+    const TensorView sums = context.scratch->Allocate(value.dtype(), {value.dim(1), value.dim(0)});
+    context.device->Zero(sums.raw(), sums.num_bytes());
+    return sums;
+  }
+
+  void FinishBackward(const Context& context, ConstTensorView sums) const override {
+    AddTransposed(context, sums, weight_->gradient());
+  }
+
   void Backward(const Context& context, const ScoreTile& tile, ConstTensorView dinputs,
-                const ScoreTileGradient& gradient) const override {
+                const ScoreTileGradient& gradient, TensorView sums) const override {
     WorkspaceFrame frame(*context.scratch);
     const DType dtype = dinputs.dtype();
     const Shape shape = {tile.num_rows(), code_size()};
@@ -49,7 +62,8 @@ class DecodedPrototypes final : public ExpertInputTerm {
     const TensorView dcodes = context.scratch->Allocate(dtype, shape);
     Encode(context, tile, codes);
     LinearBackward(context, codes, weight_->value(), dinputs, dcodes, /*accumulate_dx=*/false,
-                   weight_->gradient());
+                   TensorView());
+    Gemm(context, Transpose::kYes, Transpose::kNo, 1.0, codes, dinputs, 1.0, sums);
     const int64_t hidden = bias_->num_elements();
     DispatchFloat(dtype, [&]<typename T>() {
       const T* row = dinputs.cpu<T>().data();

@@ -25,13 +25,20 @@ class LatentEncoder {
   LatentEncoder(const RouterOptions& router, const EncoderOptions& options,
                 ParameterRegistry& parameters);
 
-  // moments [n, M] of x [n, H]. Scratch: n * H elements.
-  void Forward(const Context& context, ConstTensorView x, TensorView moments) const;
-  // Adds to dx [n, H] and to the parameters' gradients. Normalises x again. Scratch: 3 n * H.
+  // What Forward takes as `prepared`, in context.scratch, for any number of calls.
+  TensorView Prepare(const Context& context) const;
+  // moments [n, M] of x [n, H].
+  void Forward(const Context& context, ConstTensorView x, ConstTensorView prepared,
+               TensorView moments) const;
+  // Adds to dx [n, H] and to the parameters' gradients. Normalises x again.
   void Backward(const Context& context, ConstTensorView x, ConstTensorView dmoments,
                 TensorView dx) const;
 
  private:
+  // Tokens at a time: what is made of them stays in the second-level cache.
+  static constexpr int64_t kForwardRows = 64;
+  static constexpr int64_t kBackwardRows = 32;
+
   const Parameter* gain_;
   const Parameter* shift_;
   const Parameter* weight_;

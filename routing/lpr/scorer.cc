@@ -24,8 +24,12 @@ class LprScorer final : public LatentScorer {
     return {dimensions, parts_.log_variances ? 2 * dimensions : dimensions, scaled()};
   }
 
+  TensorView Prepare(const Context& context) const override {
+    return parts_.encoder->Prepare(context);
+  }
+
   void Forward(const Context& context, ConstTensorView x, const ScoreTile& tile) const override {
-    parts_.encoder->Forward(context, x, tile.latent.moments);
+    parts_.encoder->Forward(context, x, tile.prepared, tile.latent.moments);
     Restore(context, tile);
   }
 

@@ -24,6 +24,7 @@
 #include "core/base/status_macros.h"
 #include "routing/cpu/coarse_score.h"
 #include "routing/cpu/score_rows.h"
+#include "routing/cpu/top_k_rows.h"
 #include "routing/score_router.h"
 #include "routing/score_settings.h"
 

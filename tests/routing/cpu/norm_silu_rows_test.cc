@@ -46,8 +46,10 @@ void CheckForward(size_t n) {
   }
   const auto gain_t = To<T>(gain), bias_t = To<T>(bias), x_t = To<T>(x);
   std::vector<T> a(n), slopes(n);
-  NormSiluRow<T>({gain_t.data(), bias_t.data(), static_cast<int64_t>(n), 1e-5}, x_t.data(),
-                 a.data(), slopes.data());
+  const NormParameters<T> parameters = {gain_t.data(), bias_t.data(), static_cast<int64_t>(n),
+                                        1e-5};
+  RowNorm<T> norm;
+  NormSiluSlopesRows<T>(parameters, x_t.data(), 1, a.data(), slopes.data(), &norm);
   // x is rounded at 16 and then divided by its deviation; a single element has none, and 1e-5 alone
   // is divided by.
   const double tolerance =
@@ -56,6 +58,9 @@ void CheckForward(size_t n) {
   EXPECT_TRUE(
       AllClose(std::vector<double>(slopes.begin(), slopes.end()), expected_slopes, tolerance))
       << n;
+  std::vector<T> alone(n);
+  NormSiluRows<T>(parameters, x_t.data(), 1, alone.data());
+  EXPECT_EQ(alone, a);
 }
 
 TEST(NormSiluRowsTest, MatchesItsDefinition) {
@@ -65,26 +70,30 @@ TEST(NormSiluRowsTest, MatchesItsDefinition) {
   }
 }
 
+// Rows by fours and alone.
 TEST(NormSiluRowsTest, BackwardMatchesCentralDifferences) {
+  constexpr int64_t kRows = 5;
   for (const size_t n : {2, 5, 13}) {
-    const auto x = Draw(n, "x"), gain = Draw(n, "gain"), bias = Draw(n, "bias");
-    const auto weights = Draw(n, "weights");
+    const auto x = Draw(kRows * n, "x"), weights = Draw(kRows * n, "weights");
+    const auto gain = Draw(n, "gain"), bias = Draw(n, "bias");
     const auto loss = [&](const std::vector<double>& point, const std::vector<double>& gains,
                           const std::vector<double>& biases) {
-      std::vector<double> a(n);
-      NormSiluRow<double>({gains.data(), biases.data(), static_cast<int64_t>(n), 1e-5},
-                          point.data(), a.data(), nullptr);
+      std::vector<double> a(kRows * n);
+      NormSiluRows<double>({gains.data(), biases.data(), static_cast<int64_t>(n), 1e-5},
+                           point.data(), kRows, a.data());
       double total = 0.0;
-      for (size_t i = 0; i < n; ++i) total += weights[i] * a[i];
+      for (size_t i = 0; i < a.size(); ++i) total += weights[i] * a[i];
       return total;
     };
     const NormParameters<double> parameters = {gain.data(), bias.data(), static_cast<int64_t>(n),
                                                1e-5};
-    std::vector<double> a(n), slopes(n), da = weights;
-    std::vector<double> dx(n, 0.0), dgain(n, 0.0), dbias(n, 0.0);
-    const auto norm = NormSiluRow<double>(parameters, x.data(), a.data(), slopes.data());
-    NormSiluBackwardRow<double>(parameters, norm, x.data(), slopes.data(), da.data(), dx.data(),
-                                dgain.data(), dbias.data());
+    std::vector<double> a(kRows * n), slopes(kRows * n), da = weights;
+    std::vector<double> dx(kRows * n, 0.0), dgain(n, 0.0), dbias(n, 0.0);
+    RowNorm<double> norms[kRows];
+    NormSiluSlopesRows<double>(parameters, x.data(), kRows, a.data(), slopes.data(), norms);
+    NormSiluBackwardRows<double>(
+        parameters,
+        {norms, x.data(), slopes.data(), da.data(), dx.data(), dgain.data(), dbias.data()}, kRows);
     const auto vector = [](std::span<const double> point) {
       return std::vector<double>(point.begin(), point.end());
     };
@@ -100,12 +109,14 @@ TEST(NormSiluRowsTest, BackwardMatchesCentralDifferences) {
 TEST(NormSiluRowsTest, NeitherOverflowsNorHidesNaN) {
   const std::vector<float> gain = {1e30f, 1e30f}, bias = {0.0f, 0.0f}, x = {-1.0f, 1.0f};
   std::vector<float> a(2), slopes(2);
-  NormSiluRow<float>({gain.data(), bias.data(), 2, 1e-5}, x.data(), a.data(), slopes.data());
+  RowNorm<float> norm;
+  const NormParameters<float> parameters = {gain.data(), bias.data(), 2, 1e-5};
+  NormSiluSlopesRows<float>(parameters, x.data(), 1, a.data(), slopes.data(), &norm);
   EXPECT_EQ(a[0], 0.0f);
   EXPECT_GT(a[1], 9e29f);
   EXPECT_EQ(slopes[1], 1.0f);
   const std::vector<float> bad = {NAN, 1.0f};
-  NormSiluRow<float>({gain.data(), bias.data(), 2, 1e-5}, bad.data(), a.data(), slopes.data());
+  NormSiluSlopesRows<float>(parameters, bad.data(), 1, a.data(), slopes.data(), &norm);
   EXPECT_TRUE(std::isnan(a[0]));
 }
 

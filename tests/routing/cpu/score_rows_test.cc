@@ -1,9 +1,7 @@
 #include "routing/cpu/score_rows.h"
 
-#include <algorithm>
 #include <cmath>
 #include <limits>
-#include <numeric>
 #include <vector>
 
 #include "core/base/rng.h"
@@ -84,26 +82,6 @@ TYPED_TEST(ScoreRowsTest, DotAndSums) {
       EXPECT_EQ(sums[i], 0.5 + static_cast<double>(x[i]));
     }
     EXPECT_NEAR(DotRow(x.data(), y.data(), n), expected, 10.0 * this->Tolerance(n)) << n;
-  }
-}
-
-TYPED_TEST(ScoreRowsTest, TopKIsAStableSort) {
-  for (const int64_t n : kLengths) {
-    for (const int64_t top_k : {int64_t{1}, int64_t{2}, int64_t{8}, n / 2, n}) {
-      if (top_k < 1 || top_k > n) continue;
-      // Quarters, so that ties are many.
-      auto scores = this->Draw(n, 1.0, static_cast<uint64_t>(100 + n));
-      for (TypeParam& score : scores) score = std::round(score * 4) / 4;
-      std::vector<int32_t> expected(scores.size());
-      std::iota(expected.begin(), expected.end(), 0);
-      std::stable_sort(expected.begin(), expected.end(), [&](int32_t a, int32_t b) {
-        return scores[static_cast<size_t>(a)] > scores[static_cast<size_t>(b)];
-      });
-      expected.resize(static_cast<size_t>(top_k));
-      std::vector<int32_t> ids(static_cast<size_t>(top_k));
-      TopKRow(scores.data(), n, top_k, ids.data());
-      EXPECT_EQ(ids, expected) << "n=" << n << " K=" << top_k;
-    }
   }
 }
 
