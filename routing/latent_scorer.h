@@ -25,9 +25,9 @@ class LatentScorer {
   virtual ~LatentScorer() = default;
   virtual LatentShape shape() const = 0;
 
-  // What a pass makes of the parameters once, for all its tiles (tile.prepared); in
-  // context.scratch.
-  virtual TensorView Prepare(const Context& context) const = 0;
+  // Sets what a pass makes once for all its tiles, in context.scratch: tile.prepared and the points
+  // of tile.latent. The other calls take tiles that have it.
+  virtual void Prepare(const Context& context, ScoreTile& tile) const = 0;
   // Fills tile.latent and tile.logits from x [n, H].
   virtual void Forward(const Context& context, ConstTensorView x, const ScoreTile& tile) const = 0;
   // The same from tile.latent.moments, which Forward filled.

@@ -100,7 +100,7 @@ ScoreTile ScoreRouter::PrepareTile(const Context& context, DType dtype) const {
     tile.prepared = parts_.logits->Prepare(context);
     return tile;
   }
-  tile.prepared = parts_.latent->Prepare(context);
+  parts_.latent->Prepare(context, tile);
   tile.latent.directions = workspace.Allocate(dtype, {kTileTokens, latent_.dimensions});
   tile.latent.inverse_norms = workspace.Allocate(dtype, {kTileTokens});
   tile.latent.similarities = tile.logits;

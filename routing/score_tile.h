@@ -23,6 +23,11 @@ struct LatentTile {
   // [n, E], of token and prototype; logits = temperature * similarities. The same memory as the
   // logits where the temperature is the constant 1.
   TensorView similarities;
+  // Made once a pass: the prototypes [E, D]; where they are compared by direction, those over their
+  // lengths, and one over the lengths [E].
+  ConstTensorView points;
+  ConstTensorView point_directions;
+  ConstTensorView point_inverse_norms;
 
   int64_t dimensions() const { return directions.dim(1); }
 };
@@ -46,7 +51,7 @@ struct ScoreTile {
   // number of experts.
   ConstTensorView selected;
   LatentTile latent;
-  // What the source of the logits made once for the pass.
+  // What the source of the logits made of its weights, once a pass.
   ConstTensorView prepared;
 
   int64_t num_rows() const { return logits.dim(0); }

@@ -6,7 +6,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/check.h"
-#include "routing/cpu/top_k_rows.h"
+#include "routing/cpu/score_rows.h"
+#include "routing/selection.h"
 
 namespace equipoise::routing {
 absl::Status CheckSelectionBias(const SelectionBiasOptions& options) {
@@ -44,12 +45,14 @@ int64_t SelectionBias::num_statistics() const {
 }
 
 void SelectionBias::AddTo(const Context& context, TensorView ranking) const {
-  (void)context;
   if (!enabled()) return;
   DispatchFloat(ranking.dtype(), [&]<typename T>() {
+    WorkspaceFrame frame(*context.scratch);
+    const auto bias = context.scratch->Allocate(ranking.dtype(), {num_experts_}).cpu<T>();
+    for (size_t e = 0; e < bias_.size(); ++e) bias[e] = static_cast<T>(bias_[e]);
     T* row = ranking.cpu<T>().data();
     for (int64_t t = 0; t < ranking.dim(0); ++t, row += bias_.size()) {
-      for (size_t e = 0; e < bias_.size(); ++e) row[e] += static_cast<T>(bias_[e]);
+      cpu::AddScaledRow(T{1}, bias.data(), num_experts_, row);
     }
   });
 }
@@ -59,29 +62,27 @@ double SelectionBias::Edge(int bin) const {
   return options_.range * u * std::fabs(u);
 }
 
-size_t SelectionBias::BinOf(double margin) const {
-  const double u = std::copysign(std::sqrt(std::fabs(margin) / options_.range), margin);
-  const double bin = std::floor(0.5 * (u + 1.0) * options_.bins);
-  // In this order, so that a margin that is not a number falls into the first.
-  return static_cast<size_t>(std::min(std::max(0.0, bin), options_.bins - 1.0));
-}
-
 void SelectionBias::Accumulate(const Context& context, ConstTensorView ranking,
                                std::span<double> sums) const {
   if (!counts_margins()) return;
   const size_t experts = static_cast<size_t>(num_experts_);
   EQ_CHECK_EQ(sums.size(), static_cast<size_t>(num_statistics()));
   WorkspaceFrame frame(*context.scratch);
-  const auto best = context.scratch->Allocate(DType::kI32, {top_k_ + 1}).cpu<int32_t>();
+  const int64_t rows = ranking.dim(0);
+  const TensorView best = context.scratch->Allocate(DType::kI32, {rows, top_k_ + 1});
+  const TensorView bins = context.scratch->Allocate(ranking.dtype(), {num_experts_});
+  SelectTopK(context, ranking, best);
   DispatchFloat(ranking.dtype(), [&]<typename T>() {
-    const auto all = ranking.cpu<T>();
-    for (size_t begin = 0; begin < all.size(); begin += experts) {
-      const auto row = all.subspan(begin, experts);
-      cpu::TopKRow<T>(row.data(), num_experts_, top_k_ + 1, best.data());
-      const T alpha = row[static_cast<size_t>(best.back())];
-      for (size_t e = 0; e < experts; ++e) {
-        const double margin = static_cast<double>(row[e] - alpha);
-        sums[e * static_cast<size_t>(options_.bins) + BinOf(margin)] += 1.0;
+    const T* row = ranking.cpu<T>().data();
+    const int32_t* chosen = best.cpu<int32_t>().data();
+    T* bin = bins.cpu<T>().data();
+    for (int64_t t = 0; t < rows; ++t, row += experts, chosen += top_k_ + 1) {
+      const cpu::MarginBins<T> margins = {row[chosen[top_k_]], static_cast<T>(options_.range),
+                                          static_cast<T>(options_.bins)};
+      cpu::MarginBinsRow(margins, row, num_experts_, bin);
+      double* histogram = sums.data();
+      for (size_t e = 0; e < experts; ++e, histogram += options_.bins) {
+        histogram[static_cast<int32_t>(bin[e])] += 1.0;
       }
     }
   });

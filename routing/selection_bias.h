@@ -68,7 +68,6 @@ class SelectionBias {
  private:
   bool counts_margins() const;
   double Edge(int bin) const;
-  size_t BinOf(double margin) const;
   // The margin that `wanted` of the tokens counted in `histogram` [bins] exceed.
   double Quantile(std::span<const double> histogram, double wanted) const;
   void Centre();

@@ -39,12 +39,11 @@ HWY_INLINE V ExpOf(D d, V x, float) {
               hn::Min(hn::Set(d, 128.0f), hn::Mul(hn::Set(d, kSign * 1.44269504088896341f), x)));
   const auto shifted = hn::Add(y, magic);
   const auto f = hn::Sub(y, hn::Sub(shifted, magic));
-  auto p = hn::Set(d, 1.535336188319500e-4f);
-  p = hn::MulAdd(p, f, hn::Set(d, 1.339887440266574e-3f));
-  p = hn::MulAdd(p, f, hn::Set(d, 9.618437357674640e-3f));
-  p = hn::MulAdd(p, f, hn::Set(d, 5.550332471162809e-2f));
-  p = hn::MulAdd(p, f, hn::Set(d, 2.402264791363012e-1f));
-  p = hn::MulAdd(p, f, hn::Set(d, 6.931472028550421e-1f));
+  auto p = hn::Set(d, 1.3264727607931186e-3f);
+  p = hn::MulAdd(p, f, hn::Set(d, 9.671513158520472e-3f));
+  p = hn::MulAdd(p, f, hn::Set(d, 5.550733747025363e-2f));
+  p = hn::MulAdd(p, f, hn::Set(d, 2.402224207739827e-1f));
+  p = hn::MulAdd(p, f, hn::Set(d, 6.931469775941859e-1f));
   p = hn::MulAdd(p, f, hn::Set(d, 1.0f));
   const auto exponent = hn::ShiftLeft<23>(hn::BitCast(di, shifted));
   return hn::BitCast(d, hn::Add(hn::BitCast(di, p), exponent));

@@ -19,33 +19,30 @@ namespace {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Two sums at a time, or each addition would wait for the one before.
+// Sums over a row, several at a time, or each addition would wait for the one before.
 template <class V>
-struct TwoSums {
-  V even, odd;
+struct Sums {
+  static constexpr int64_t kCount = 4;
+  V of[kCount];
 };
 
-// Calls body(access, i, sums.even or sums.odd) for each vector of a row.
+// Calls body(access, i, sum) for each vector of a row, with one of the sums after the other.
 template <class D, class V, class Body>
-HWY_INLINE void ForEachVectorInTurn(D d, int64_t n, TwoSums<V>& sums, const Body& body) {
+HWY_INLINE void ForEachVectorInTurn(D d, int64_t n, Sums<V>& sums, const Body& body) {
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  for (V& sum : sums.of) sum = hn::Zero(d);
   int64_t i = 0;
-  for (; i + 2 * lanes <= n; i += 2 * lanes) {
-    body(WholeVector(), i, sums.even);
-    body(WholeVector(), i + lanes, sums.odd);
+  for (; i + Sums<V>::kCount * lanes <= n; i += Sums<V>::kCount * lanes) {
+    for (int64_t s = 0; s < Sums<V>::kCount; ++s) body(WholeVector(), i + s * lanes, sums.of[s]);
   }
-  for (; i < n; i += lanes) {
-    if (i + lanes <= n) {
-      body(WholeVector(), i, sums.even);
-    } else {
-      body(PartOfVector{static_cast<size_t>(n - i)}, i, sums.even);
-    }
-  }
+  for (; i + lanes <= n; i += lanes) body(WholeVector(), i, sums.of[0]);
+  if (i < n) body(PartOfVector{static_cast<size_t>(n - i)}, i, sums.of[0]);
 }
 
 template <class D, class V>
-HWY_INLINE hn::TFromD<D> Total(D d, const TwoSums<V>& sums) {
-  return hn::GetLane(hn::SumOfLanes(d, hn::Add(sums.even, sums.odd)));
+HWY_INLINE hn::TFromD<D> Total(D d, const Sums<V>& sums) {
+  return hn::GetLane(
+      hn::SumOfLanes(d, hn::Add(hn::Add(sums.of[0], sums.of[1]), hn::Add(sums.of[2], sums.of[3]))));
 }
 
 // Of lanes that a partial vector does not have: zero.
@@ -63,13 +60,13 @@ template <typename T>
 HWY_INLINE RowNorm<T> NormOf(const T* x, int64_t n, double epsilon) {
   const hn::ScalableTag<T> d;
   using V = hn::Vec<decltype(d)>;
-  TwoSums<V> sums = {hn::Zero(d), hn::Zero(d)};
+  Sums<V> sums;
   ForEachVectorInTurn(d, n, sums, [&](const auto& access, int64_t i, V& sum) HWY_ATTR {
     sum = hn::Add(sum, access.Load(d, x + i));
   });
   const T mean = Total(d, sums) / static_cast<T>(n);
   const auto shift = hn::Set(d, mean);
-  TwoSums<V> squares = {hn::Zero(d), hn::Zero(d)};
+  Sums<V> squares;
   ForEachVectorInTurn(d, n, squares, [&](const auto& access, int64_t i, V& sum) HWY_ATTR {
     const auto distance = OnlyLanes(d, access, hn::Sub(access.Load(d, x + i), shift));
     sum = hn::MulAdd(distance, distance, sum);
@@ -83,12 +80,12 @@ HWY_INLINE RowNorm<T> Row(const NormParameters<T>& parameters, const T* x, T* a,
   const RowNorm<T> norm = NormOf(x, parameters.n, parameters.epsilon);
   const hn::ScalableTag<T> d;
   const auto one = hn::Set(d, T{1});
-  const auto mean = hn::Set(d, norm.mean);
   const auto scale = hn::Set(d, norm.inverse_deviation);
+  const auto shift = hn::Set(d, -norm.mean * norm.inverse_deviation);
   ForEachVector(d, parameters.n, [&](const auto& access, int64_t i) HWY_ATTR {
     // The processor fetches ahead within a page only, and a row may be all of one.
     hwy::Prefetch(x + parameters.n + i);
-    const auto xhat = hn::Mul(hn::Sub(access.Load(d, x + i), mean), scale);
+    const auto xhat = hn::MulAdd(access.Load(d, x + i), scale, shift);
     const auto u =
         hn::MulAdd(access.Load(d, parameters.gain + i), xhat, access.Load(d, parameters.bias + i));
     const auto sigma = hn::Div(one, hn::Add(one, FastExpOfNegative(d, u)));
@@ -132,10 +129,11 @@ HWY_INLINE void ParameterGradients(const NormParameters<T>& parameters,
                                    RowSums<V>* sums) {
   const hn::ScalableTag<T> d;
   const int64_t n = parameters.n;
-  V mean[kRows], scale[kRows];
+  V shift[kRows], scale[kRows];
   for (int64_t r = 0; r < kRows; ++r) {
-    mean[r] = hn::Set(d, arrays.norms[first + r].mean);
-    scale[r] = hn::Set(d, arrays.norms[first + r].inverse_deviation);
+    const RowNorm<T> norm = arrays.norms[first + r];
+    scale[r] = hn::Set(d, norm.inverse_deviation);
+    shift[r] = hn::Set(d, -norm.mean * norm.inverse_deviation);
     sums[r] = {hn::Zero(d), hn::Zero(d)};
   }
   ForEachVector(d, n, [&](const auto& access, int64_t i) HWY_ATTR {
@@ -146,7 +144,7 @@ HWY_INLINE void ParameterGradients(const NormParameters<T>& parameters,
       const int64_t at = (first + r) * n + i;
       hwy::Prefetch(arrays.dx + at);
       const auto du = hn::Mul(access.Load(d, arrays.da + at), access.Load(d, arrays.slopes + at));
-      const auto xhat = hn::Mul(hn::Sub(access.Load(d, arrays.x + at), mean[r]), scale[r]);
+      const auto xhat = hn::MulAdd(access.Load(d, arrays.x + at), scale[r], shift[r]);
       dgain = hn::MulAdd(du, xhat, dgain);
       dbias = hn::Add(dbias, du);
       const auto dxhat = hn::Mul(du, gain);
@@ -169,18 +167,16 @@ HWY_INLINE void InputGradient(const NormParameters<T>& parameters,
   const T per_element = T{1} / static_cast<T>(parameters.n);
   const T shift = hn::GetLane(hn::SumOfLanes(d, sums.dxhat)) * per_element;
   const T slope = hn::GetLane(hn::SumOfLanes(d, sums.projection)) * per_element;
-  // As one linear function: scale dxhat + along x + constant.
+  // scale (dxhat - shift - (x - mean) scale slope), as scale dxhat + (along x + constant).
+  const T along = -norm.inverse_deviation * norm.inverse_deviation * slope;
   const auto scale = hn::Set(d, norm.inverse_deviation);
-  const auto mean = hn::Set(d, norm.mean);
-  const auto along = hn::Set(d, slope * norm.inverse_deviation);
-  const auto offset = hn::Set(d, shift);
+  const auto x_factor = hn::Set(d, along);
+  const auto constant = hn::Set(d, -norm.inverse_deviation * shift - along * norm.mean);
   const int64_t begin = row * parameters.n;
   ForEachVector(d, parameters.n, [&](const auto& access, int64_t i) HWY_ATTR {
-    const auto distance = hn::Sub(access.Load(d, arrays.x + begin + i), mean);
-    const auto rest =
-        hn::NegMulAdd(distance, along, hn::Sub(access.Load(d, arrays.da + begin + i), offset));
-    access.Store(hn::MulAdd(rest, scale, access.Load(d, arrays.dx + begin + i)), d,
-                 arrays.dx + begin + i);
+    const auto linear = hn::MulAdd(access.Load(d, arrays.x + begin + i), x_factor, constant);
+    const auto change = hn::MulAdd(access.Load(d, arrays.da + begin + i), scale, linear);
+    access.Store(hn::Add(access.Load(d, arrays.dx + begin + i), change), d, arrays.dx + begin + i);
   });
 }
 

@@ -122,6 +122,34 @@ T Entropy(const T* p, int64_t n) {
 }
 
 template <typename T>
+void ExpOfScaled(T factor, const T* x, int64_t n, T* y) {
+  const hn::ScalableTag<T> d;
+  const auto scale = hn::Set(d, factor);
+  const auto largest = hn::Set(d, sizeof(T) == sizeof(float) ? T{88} : T{700});
+  ForEachVector(d, n, [&](const auto& access, int64_t i) HWY_ATTR {
+    const auto value = hn::Mul(access.Load(d, x + i), scale);
+    const auto exponential = hn::Exp(d, hn::Min(value, largest));
+    access.Store(hn::Add(exponential, NotFinite(value)), d, y + i);
+  });
+}
+
+template <typename T>
+void BinsOfMargins(const MarginBins<T>& bins, const T* scores, int64_t n, T* out) {
+  const hn::ScalableTag<T> d;
+  const auto threshold = hn::Set(d, bins.threshold);
+  const auto range = hn::Set(d, bins.range);
+  const auto half = hn::Set(d, bins.count / T{2});
+  const auto last = hn::Set(d, bins.count - T{1});
+  ForEachVector(d, n, [&](const auto& access, int64_t i) HWY_ATTR {
+    const auto margin = hn::Sub(access.Load(d, scores + i), threshold);
+    const auto u = hn::CopySign(hn::Sqrt(hn::Div(hn::Abs(margin), range)), margin);
+    const auto bin = hn::Floor(hn::MulAdd(u, half, half));
+    const auto inside = hn::Min(hn::Max(bin, hn::Zero(d)), last);
+    access.Store(hn::IfThenElseZero(hn::Eq(margin, margin), inside), d, out + i);
+  });
+}
+
+template <typename T>
 void AddSoftmaxGradient(const T* p, const T* dp, T shift, int64_t n, T* out) {
   const hn::ScalableTag<T> d;
   const auto mean = hn::Set(d, shift);
@@ -171,6 +199,8 @@ const ScoreKernels<T>* Table() {
       .add_scaled = &AddScaled<T>,
       .dot = &Dot<T>,
       .entropy = &Entropy<T>,
+      .margin_bins = &BinsOfMargins<T>,
+      .exp = &ExpOfScaled<T>,
       .add_softmax_gradient = &AddSoftmaxGradient<T>,
       .add_sigmoid_gradient = &AddSigmoidGradient<T>,
       .add_to_sums = &AddToSums<T>,

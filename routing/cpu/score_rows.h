@@ -8,6 +8,15 @@
 // finite becomes NaN, so that an overflowed logit shows in the loss instead of vanishing.
 namespace equipoise::cpu {
 
+// Intervals that margins, scores less a threshold, are counted in: `count` of them between -range
+// and range, with edges range * u |u|, u evenly spaced.
+template <typename T>
+struct MarginBins {
+  T threshold;
+  T range;
+  T count;
+};
+
 // Pointers into the code for the best instruction set of this machine.
 template <typename T>
 struct ScoreKernels {
@@ -17,6 +26,8 @@ struct ScoreKernels {
   void (*add_scaled)(T alpha, const T* x, int64_t n, T* y);
   T (*dot)(const T* x, const T* y, int64_t n);
   T (*entropy)(const T* p, int64_t n);
+  void (*margin_bins)(const MarginBins<T>& bins, const T* scores, int64_t n, T* out);
+  void (*exp)(T factor, const T* x, int64_t n, T* y);
   void (*add_softmax_gradient)(const T* p, const T* d, T shift, int64_t n, T* out);
   void (*add_sigmoid_gradient)(const T* p, T normalizer, const T* d, T shift, int64_t n, T* out);
   void (*add_to_sums)(const T* x, int64_t n, double* sums);
@@ -61,6 +72,19 @@ T DotRow(const T* x, const T* y, int64_t n) {
 template <typename T>
 T EntropyRow(const T* p, int64_t n) {
   return ScoreKernels<T>::Get().entropy(p, n);
+}
+
+// out = the interval of each score, a whole number; what lies beyond goes to the outermost, what is
+// not a number to the first.
+template <typename T>
+void MarginBinsRow(const MarginBins<T>& bins, const T* scores, int64_t n, T* out) {
+  ScoreKernels<T>::Get().margin_bins(bins, scores, n, out);
+}
+
+// y = exp(factor * x), to the last digit; of more than 88 (double: 700), the exponential of that.
+template <typename T>
+void ExpRow(T factor, const T* x, int64_t n, T* y) {
+  ScoreKernels<T>::Get().exp(factor, x, n, y);
 }
 
 // out += p * (d - shift).

@@ -31,8 +31,8 @@ constexpr int64_t kLowestKey = std::numeric_limits<int64_t>::min();
 constexpr int64_t kIndexMask = 0xffffffff;
 
 struct Keys {
-  // Of all rows' last vector, the lanes beyond n hold the lowest key.
-  HWY_ALIGN int64_t values[kMaxKeys + 2 * kKeyLanes];
+  // Of the last vector, the lanes beyond n hold the lowest key.
+  HWY_ALIGN int64_t values[kMaxKeys];
 };
 
 HWY_INLINE void MakeKeys(const float* scores, int64_t n, Keys& keys) {
@@ -51,32 +51,38 @@ HWY_INLINE void MakeKeys(const float* scores, int64_t n, Keys& keys) {
     const auto index = hn::Sub(hn::Set(d, kIndexMask - i), hn::Iota(d, 0));
     hn::Store(hn::Or(hn::ShiftLeft<32>(high), index), d, keys.values + i);
   });
-  // Up to an even number of vectors.
-  const int64_t end = (n + 2 * kKeyLanes - 1) / (2 * kKeyLanes) * (2 * kKeyLanes);
-  for (int64_t i = n; i < end; ++i) keys.values[i] = kLowestKey;
+  for (int64_t i = n; i % kKeyLanes != 0; ++i) keys.values[i] = kLowestKey;
 }
 
-// The largest key below `limit`, in every lane.
-HWY_INLINE KeyVector LargestBelow(const Keys& keys, int64_t n, KeyVector limit) {
+// Chooses for kRows rows at a time: each choice waits for the one before, rows for nothing.
+template <int64_t kRows>
+HWY_INLINE void ChooseByKeys(const Keys* keys, int64_t n, int64_t top_k, int32_t* ids) {
   const KeyTag d;
   const auto lowest = hn::Set(d, kLowestKey);
-  auto even = lowest, odd = lowest;
-  for (int64_t i = 0; i < n; i += 2 * kKeyLanes) {
-    const auto a = hn::Load(d, keys.values + i);
-    const auto b = hn::Load(d, keys.values + i + kKeyLanes);
-    even = hn::Max(even, hn::IfThenElse(hn::Lt(a, limit), a, lowest));
-    odd = hn::Max(odd, hn::IfThenElse(hn::Lt(b, limit), b, lowest));
+  KeyVector last[kRows];
+  for (int64_t r = 0; r < kRows; ++r) last[r] = hn::Set(d, std::numeric_limits<int64_t>::max());
+  for (int64_t k = 0; k < top_k; ++k) {
+    KeyVector best[kRows];
+    for (int64_t r = 0; r < kRows; ++r) best[r] = lowest;
+    for (int64_t i = 0; i < n; i += kKeyLanes) {
+      for (int64_t r = 0; r < kRows; ++r) {
+        const auto key = hn::Load(d, keys[r].values + i);
+        best[r] = hn::Max(best[r], hn::IfThenElse(hn::Lt(key, last[r]), key, lowest));
+      }
+    }
+    for (int64_t r = 0; r < kRows; ++r) {
+      last[r] = hn::MaxOfLanes(d, best[r]);
+      const int64_t index = kIndexMask - (hn::GetLane(last[r]) & kIndexMask);
+      ids[r * top_k + k] = static_cast<int32_t>(index);
+    }
   }
-  return hn::MaxOfLanes(d, hn::Max(even, odd));
 }
 
-HWY_INLINE void ChooseByKeys(const Keys& keys, int64_t n, int64_t top_k, int32_t* ids) {
-  const KeyTag d;
-  auto last = hn::Set(d, std::numeric_limits<int64_t>::max());
-  for (int64_t k = 0; k < top_k; ++k) {
-    last = LargestBelow(keys, n, last);
-    ids[k] = static_cast<int32_t>(kIndexMask - (hn::GetLane(last) & kIndexMask));
-  }
+template <int64_t kRows>
+HWY_INLINE void ChooseFromRows(const float* scores, int64_t n, int64_t top_k, Keys* keys,
+                               int32_t* ids) {
+  for (int64_t r = 0; r < kRows; ++r) MakeKeys(scores + r * n, n, keys[r]);
+  ChooseByKeys<kRows>(keys, n, top_k, ids);
 }
 
 // Whether a score is chosen before another that came earlier.
@@ -100,14 +106,18 @@ HWY_INLINE void ChooseByInsertion(const T* scores, int64_t n, int64_t top_k, int
 }  // namespace
 
 void TopKOfFloats(const float* scores, int64_t rows, int64_t n, int64_t top_k, int32_t* ids) {
-  Keys keys;
-  for (int64_t row = 0; row < rows; ++row, scores += n, ids += top_k) {
-    if (n > kMaxKeys) {
-      ChooseByInsertion(scores, n, top_k, ids);
-      continue;
+  constexpr int64_t kRowsTogether = 4;
+  Keys keys[kRowsTogether];
+  int64_t row = 0;
+  for (; n <= kMaxKeys && row + kRowsTogether <= rows; row += kRowsTogether) {
+    ChooseFromRows<kRowsTogether>(scores + row * n, n, top_k, keys, ids + row * top_k);
+  }
+  for (; row < rows; ++row) {
+    if (n <= kMaxKeys) {
+      ChooseFromRows<1>(scores + row * n, n, top_k, keys, ids + row * top_k);
+    } else {
+      ChooseByInsertion(scores + row * n, n, top_k, ids + row * top_k);
     }
-    MakeKeys(scores, n, keys);
-    ChooseByKeys(keys, n, top_k, ids);
   }
 }
 

@@ -1,10 +1,12 @@
 #include "routing/losses/alignment.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 #include <vector>
 
 #include "core/base/check.h"
+#include "routing/cpu/score_rows.h"
 
 namespace equipoise::routing {
 namespace {
@@ -31,12 +33,15 @@ class AlignmentLoss final : public RouterLoss {
 
   void Accumulate(const Context& context, const MicroBatch& batch, const ScoreTile& tile,
                   std::span<double> state, std::span<double> sums) const override {
-    (void)context;
+    WorkspaceFrame frame(*context.scratch);
+    const int64_t longest = std::max(tile.latent.dimensions(), tile.selected.dim(1));
+    const TensorView buffer = context.scratch->Allocate(tile.logits.dtype(), {longest});
     DispatchFloat(tile.logits.dtype(), [&]<typename T>() {
+      T* exponentials = buffer.cpu<T>().data();
       for (int64_t row = 0; row < tile.num_rows(); ++row) {
         const int64_t token = batch.first_token + tile.first_row + row;
-        SampleLatent<T>(tile, row, batch.step, token, state);
-        AddTargets<T>(tile, row, state.first(dimensions_), sums);
+        SampleLatent<T>(tile, row, batch.step, token, exponentials, state);
+        AddTargets<T>(tile, row, state.first(dimensions_), exponentials, sums);
       }
     });
   }
@@ -82,37 +87,40 @@ class AlignmentLoss final : public RouterLoss {
 
   // state = z, then the noise it took.
   template <typename T>
-  void SampleLatent(const ScoreTile& tile, int64_t row, int64_t step, int64_t token,
+  void SampleLatent(const ScoreTile& tile, int64_t row, int64_t step, int64_t token, T* deviations,
                     std::span<double> state) const {
     const int64_t width = tile.latent.moments.dim(1);
     const T* moments = tile.latent.moments.cpu<T>().data() + row * width;
-    const bool sampled = width > tile.latent.dimensions();
+    for (size_t d = 0; d < dimensions_; ++d) state[d] = static_cast<double>(moments[d]);
+    if (width == tile.latent.dimensions()) return;
     const std::span<double> noise = state.subspan(dimensions_);
-    if (sampled) noise_->Draw(step, token, noise);
+    noise_->Draw(step, token, noise);
+    cpu::ExpRow(static_cast<T>(0.5), moments + dimensions_, tile.latent.dimensions(), deviations);
     for (size_t d = 0; d < dimensions_; ++d) {
-      state[d] = static_cast<double>(moments[d]);
-      if (sampled) {
-        state[d] += noise[d] * std::exp(0.5 * static_cast<double>(moments[dimensions_ + d]));
-      }
+      state[d] += noise[d] * static_cast<double>(deviations[d]);
     }
   }
 
   template <typename T>
-  void AddTargets(const ScoreTile& tile, int64_t row, std::span<const double> z,
+  void AddTargets(const ScoreTile& tile, int64_t row, std::span<const double> z, T* exponentials,
                   std::span<double> sums) const {
     const int64_t top_k = tile.selected.dim(1);
     const int32_t* ids = tile.selected.cpu<int32_t>().data() + row * top_k;
     const T* similarities = tile.latent.similarities.cpu<T>().data() + row * experts_;
+    for (int64_t k = 0; k < top_k; ++k) exponentials[k] = similarities[ids[k]];
+    cpu::ExpRow(T{1}, exponentials, top_k, exponentials);
     double total = static_cast<double>(experts_ - top_k);
+    for (int64_t k = 0; k < top_k; ++k) total += static_cast<double>(exponentials[k]);
+    AddScaled(1.0 / total, z, sums.first(dimensions_));
     for (int64_t k = 0; k < top_k; ++k) {
-      total += std::exp(static_cast<double>(similarities[ids[k]]));
+      const double weight = (static_cast<double>(exponentials[k]) - 1.0) / total;
+      const size_t own = dimensions_ * (1 + static_cast<size_t>(ids[k]));
+      AddScaled(weight, z, sums.subspan(own, dimensions_));
     }
-    for (size_t d = 0; d < dimensions_; ++d) sums[d] += z[d] / total;
-    for (int64_t k = 0; k < top_k; ++k) {
-      const double weight = std::expm1(static_cast<double>(similarities[ids[k]])) / total;
-      double* own = sums.data() + dimensions_ * (1 + static_cast<size_t>(ids[k]));
-      for (size_t d = 0; d < dimensions_; ++d) own[d] += weight * z[d];
-    }
+  }
+
+  static void AddScaled(double factor, std::span<const double> x, std::span<double> sums) {
+    cpu::AddScaledRow(factor, x.data(), static_cast<int64_t>(x.size()), sums.data());
   }
 
   const std::string name_ = "alignment";

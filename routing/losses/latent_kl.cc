@@ -1,6 +1,6 @@
 #include "routing/losses/latent_kl.h"
 
-#include <cmath>
+#include "routing/cpu/score_rows.h"
 
 namespace equipoise::routing {
 namespace {
@@ -14,25 +14,32 @@ class LatentKlLoss final : public RouterLoss {
 
   void Accumulate(const Context& context, const MicroBatch& batch, const ScoreTile& tile,
                   std::span<double> state, std::span<double> sums) const override {
-    (void)context, (void)batch, (void)state;
-    DispatchFloat(tile.latent.moments.dtype(), [&]<typename T>() {
-      ForEachMoment<T>(tile.latent, [&](size_t, bool is_mean, T value) {
-        sums[0] += is_mean ? 0.5 * static_cast<double>(value * value)
-                           : 0.5 * static_cast<double>(std::exp(value) - T{1} - value);
-      });
+    (void)batch, (void)state;
+    ForEachToken(context, tile.latent, [&]<typename T>(const Token<T>& token) {
+      double sum = 0.0;
+      for (size_t d = 0; d < token.means.size(); ++d) {
+        sum += static_cast<double>(token.means[d] * token.means[d]);
+      }
+      for (size_t d = 0; d < token.log_variances.size(); ++d) {
+        sum += static_cast<double>(token.variances[d] - T{1} - token.log_variances[d]);
+      }
+      sums[0] += 0.5 * sum;
     });
   }
 
   void AddGradient(const Context& context, const MicroBatch& batch, const ScoreTile& tile,
                    const StepStatistics& statistics, std::span<double> state,
                    const ScoreTileGradient& gradient) const override {
-    (void)context, (void)batch, (void)state;
+    (void)batch, (void)state;
     const double factor = coefficient_ / static_cast<double>(statistics.batch_tokens);
-    DispatchFloat(tile.latent.moments.dtype(), [&]<typename T>() {
-      const auto dmoments = gradient.latent.moments.cpu<T>();
-      ForEachMoment<T>(tile.latent, [&](size_t i, bool is_mean, T value) {
-        dmoments[i] += static_cast<T>(factor) * (is_mean ? value : (std::exp(value) - T{1}) / T{2});
-      });
+    ForEachToken(context, tile.latent, [&]<typename T>(const Token<T>& token) {
+      const T scale = static_cast<T>(factor);
+      T* out = gradient.latent.moments.cpu<T>().data() + token.begin;
+      for (size_t d = 0; d < token.means.size(); ++d) out[d] += scale * token.means[d];
+      out += token.means.size();
+      for (size_t d = 0; d < token.log_variances.size(); ++d) {
+        out[d] += scale * (token.variances[d] - T{1}) / T{2};
+      }
     });
   }
 
@@ -41,15 +48,30 @@ class LatentKlLoss final : public RouterLoss {
   }
 
  private:
-  // Calls body(index, whether it is a mean, value).
-  template <typename T, typename Body>
-  static void ForEachMoment(const LatentTile& latent, Body&& body) {
+  template <typename T>
+  struct Token {
+    size_t begin;  // of its moments
+    std::span<const T> means, log_variances, variances;
+  };
+
+  // Calls body(token) for each token of a tile.
+  template <typename Body>
+  static void ForEachToken(const Context& context, const LatentTile& latent, Body&& body) {
     const size_t width = static_cast<size_t>(latent.moments.dim(1));
     const size_t dimensions = static_cast<size_t>(latent.dimensions());
-    const auto moments = latent.moments.cpu<T>();
-    for (size_t begin = 0; begin < moments.size(); begin += width) {
-      for (size_t d = 0; d < width; ++d) body(begin + d, d < dimensions, moments[begin + d]);
-    }
+    WorkspaceFrame frame(*context.scratch);
+    const TensorView buffer =
+        context.scratch->Allocate(latent.moments.dtype(), {latent.dimensions()});
+    DispatchFloat(latent.moments.dtype(), [&]<typename T>() {
+      const std::span<const T> moments = latent.moments.cpu<T>();
+      const std::span<T> variances = buffer.cpu<T>().first(width - dimensions);
+      for (size_t begin = 0; begin < moments.size(); begin += width) {
+        const auto log_variances = moments.subspan(begin + dimensions, width - dimensions);
+        cpu::ExpRow(T{1}, log_variances.data(), static_cast<int64_t>(variances.size()),
+                    variances.data());
+        body(Token<T>{begin, moments.subspan(begin, dimensions), log_variances, variances});
+      }
+    });
   }
 
   const std::string name_ = "latent_kl";

@@ -1,17 +1,17 @@
 #include "routing/lpr/latent_noise.h"
 
+#include <algorithm>
 #include <array>
-#include <cmath>
-#include <numbers>
+#include <cstddef>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/rng.h"
+#include "routing/cpu/normal_draws.h"
 
 namespace equipoise::routing {
 namespace {
 
-// Two normals of each half of a counter's words (Box and Muller): 32 random bits are plenty for
-// a target that only its sign is taken of.
+// 32 random bits a draw are plenty for a target that only its sign is taken of.
 class PhiloxNoise final : public LatentNoise {
  public:
   explicit PhiloxNoise(const RouterOptions& router)
@@ -19,21 +19,23 @@ class PhiloxNoise final : public LatentNoise {
 
   void Draw(int64_t step, int64_t token, std::span<double> noise) const override {
     const uint64_t counters = (noise.size() + 3) / 4;
-    for (size_t d = 0; d < noise.size(); d += 4) {
-      const auto words = draws_.Words(static_cast<uint64_t>(token) * counters + d / 4,
-                                      static_cast<uint64_t>(step));
-      for (size_t i = 0; i < 4 && d + i < noise.size(); i += 2) {
-        // In (0, 1): the logarithm is finite.
-        const double uniform = (static_cast<double>(words[i]) + 0.5) * 0x1.0p-32;
-        const double radius = std::sqrt(-2.0 * std::log(uniform));
-        const double angle = 2.0 * std::numbers::pi * static_cast<double>(words[i + 1]) * 0x1.0p-32;
-        noise[d + i] = radius * std::cos(angle);
-        if (d + i + 1 < noise.size()) noise[d + i + 1] = radius * std::sin(angle);
+    std::array<uint32_t, kChunk> words;
+    std::array<float, kChunk> draws;
+    for (size_t begin = 0; begin < noise.size(); begin += kChunk) {
+      const size_t count = std::min(kChunk, noise.size() - begin);
+      for (size_t d = 0; d < count; d += 4) {
+        const auto four = draws_.Words(static_cast<uint64_t>(token) * counters + (begin + d) / 4,
+                                       static_cast<uint64_t>(step));
+        std::copy(four.begin(), four.end(), words.begin() + static_cast<std::ptrdiff_t>(d));
       }
+      cpu::NormalDraws(words.data(), static_cast<int64_t>(count + 1) / 2, draws.data());
+      std::copy_n(draws.begin(), count, noise.begin() + static_cast<std::ptrdiff_t>(begin));
     }
   }
 
  private:
+  static constexpr size_t kChunk = 32;
+
   const Philox draws_;
 };
 

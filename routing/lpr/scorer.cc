@@ -24,8 +24,10 @@ class LprScorer final : public LatentScorer {
     return {dimensions, parts_.log_variances ? 2 * dimensions : dimensions, scaled()};
   }
 
-  TensorView Prepare(const Context& context) const override {
-    return parts_.encoder->Prepare(context);
+  void Prepare(const Context& context, ScoreTile& tile) const override {
+    tile.prepared = parts_.encoder->Prepare(context);
+    tile.latent.points = parts_.prototypes->Points(context, tile.logits.dtype());
+    parts_.similarity->Prepare(context, tile.latent);
   }
 
   void Forward(const Context& context, ConstTensorView x, const ScoreTile& tile) const override {
@@ -35,10 +37,8 @@ class LprScorer final : public LatentScorer {
 
   void Restore(const Context& context, const ScoreTile& tile) const override {
     const LatentTile& latent = tile.latent;
-    WorkspaceFrame frame(*context.scratch);
     ComputeDirections(context, latent.moments, latent.directions, latent.inverse_norms);
-    parts_.similarity->Forward(context, latent,
-                               parts_.prototypes->Points(context, tile.logits.dtype()));
+    parts_.similarity->Forward(context, latent);
     if (!scaled()) return;  // the similarities are the logits' memory
     DispatchFloat(tile.logits.dtype(), [&]<typename T>() {
       const T temperature = static_cast<T>(Temperature<T>());
@@ -51,11 +51,9 @@ class LprScorer final : public LatentScorer {
   void Backward(const Context& context, ConstTensorView x, const ScoreTile& tile,
                 const ScoreTileGradient& gradient, TensorView dx) const override {
     const LatentTile& latent = tile.latent;
-    WorkspaceFrame frame(*context.scratch);
     AddLogitsGradient(tile, gradient);
-    parts_.similarity->Backward(
-        context, latent, parts_.prototypes->Points(context, tile.logits.dtype()),
-        gradient.latent.similarities, gradient.latent, parts_.prototypes->gradient());
+    parts_.similarity->Backward(context, latent, gradient.latent.similarities, gradient.latent,
+                                parts_.prototypes->gradient());
     AddDirectionsGradient(context, latent.directions, latent.inverse_norms,
                           gradient.latent.directions, gradient.latent.moments);
     parts_.encoder->Backward(context, x, gradient.latent.moments, dx);

@@ -23,14 +23,16 @@ class Similarity {
   // Whether it compares distributions: tokens must bring logarithms of variances (M = 2 D).
   virtual bool needs_log_variances() const { return false; }
 
-  // Fills latent.similarities [n, E] from the rest of `latent`; points [E, D].
-  virtual void Forward(const Context& context, const LatentTile& latent,
-                       ConstTensorView points) const = 0;
+  // Sets what a pass makes of latent.points [E, D] once, in context.scratch.
+  virtual void Prepare(const Context& context, LatentTile& latent) const {
+    (void)context, (void)latent;
+  }
+  // Fills latent.similarities [n, E] from the rest of `latent`.
+  virtual void Forward(const Context& context, const LatentTile& latent) const = 0;
   // dsimilarities [n, E], spent. Adds to gradient.moments or gradient.directions, to dpoints [E, D]
   // unless that is absent, and to its own parameters' gradients.
-  virtual void Backward(const Context& context, const LatentTile& latent, ConstTensorView points,
-                        TensorView dsimilarities, const LatentTileGradient& gradient,
-                        TensorView dpoints) const = 0;
+  virtual void Backward(const Context& context, const LatentTile& latent, TensorView dsimilarities,
+                        const LatentTileGradient& gradient, TensorView dpoints) const = 0;
 };
 
 // <mu, p> / (|mu| |p|).

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <span>
+#include <cstring>
+#include <iterator>
+#include <numeric>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/check.h"
@@ -17,6 +20,8 @@ constexpr Transpose kNo = Transpose::kNo, kYes = Transpose::kYes;
 
 // Fit the first-level cache with their results.
 constexpr int64_t kActivationRows = 1;
+
+constexpr size_t kWordsTogether = 32;
 
 double Bytes(const RouterShape& shape) {
   return static_cast<double>(sizeof(float)) * static_cast<double>(shape.tokens * shape.hidden);
@@ -38,14 +43,30 @@ Product OfTile(Product product, int64_t tokens, int64_t rows) {
   return product;
 }
 
-// Reads every word once, with nothing else to do.
+// The same product with operands turned round beforehand: a weight [out, in] stored [in, out], a
+// gradient that is summed up as its transpose.
+std::vector<Product> Variants(const Product& product) {
+  std::vector<Product> variants = {product, product};
+  Product& turned = variants.back();
+  if (product.transpose_a == kYes) {
+    std::swap(turned.m, turned.n);
+  } else {
+    turned.transpose_b = product.transpose_b == kYes ? kNo : kYes;
+  }
+  return variants;
+}
+
+// Reads every element once, with little else to do.
 uint64_t SumOfWords(ConstTensorView x) {
   const auto values = x.cpu<float>();
-  uint64_t sum = 0;
-  const auto words = std::as_bytes(values);
-  const auto* begin = reinterpret_cast<const uint32_t*>(words.data());
-  for (size_t i = 0; i < values.size(); ++i) sum += begin[i];
-  return sum;
+  const char* from = reinterpret_cast<const char*>(values.data());
+  uint64_t sums[kWordsTogether] = {};
+  for (size_t i = 0; i + sizeof(sums) <= values.size_bytes(); i += sizeof(sums)) {
+    uint64_t words[kWordsTogether];
+    std::memcpy(words, from + i, sizeof(words));
+    for (size_t w = 0; w < kWordsTogether; ++w) sums[w] += words[w];
+  }
+  return std::accumulate(std::begin(sums), std::end(sums), uint64_t{0});
 }
 
 void KeepBest(double rate, double& best) { best = std::max(best, rate); }
@@ -119,9 +140,10 @@ absl::StatusOr<FloorTimer> FloorTimer::Create(RankMemory& memory, Stopwatch& sto
 absl::Status FloorTimer::MeasureProduct(const Product& product) {
   double fastest = 0.0;
   for (const int64_t rows : {kTileTokens, shape_.tokens}) {
-    EQ_ASSIGN_OR_RETURN(const double rate,
-                        product_timer_.Measure(OfTile(product, shape_.tokens, rows)));
-    KeepBest(rate, fastest);
+    for (const Product& variant : Variants(OfTile(product, shape_.tokens, rows))) {
+      EQ_ASSIGN_OR_RETURN(const double rate, product_timer_.Measure(variant));
+      KeepBest(rate, fastest);
+    }
   }
   last_.products[product.name] = fastest;
   KeepBest(fastest, best_.products[product.name]);

@@ -61,9 +61,9 @@ struct FloorRates {
 };
 RouterFloor FloorOf(const RouterWork& work, const FloorRates& rates);
 
-// Measures them: each product at the shape of the whole batch and at that of a tile, whichever is
-// faster; reading, and adding to, arrays larger than the caches; SiLU forward and backward on rows
-// that are in the cache. One per rank.
+// Measures them: each product at the shape of the whole batch and at that of a tile, as it is and
+// with operands turned round, whichever is fastest; reading, and adding to, arrays larger than the
+// caches; SiLU forward and backward on rows that are in the cache. One per rank.
 class FloorTimer {
  public:
   static constexpr int64_t kTileTokens = 128;

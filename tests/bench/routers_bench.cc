@@ -19,6 +19,7 @@
 #include "tests/bench/world.h"
 
 ABSL_FLAG(bool, tiny, false, "a shape that takes milliseconds");
+ABSL_FLAG(int, tokens, 8192, "T");
 ABSL_FLAG(int, rounds, 15, "timed rounds");
 ABSL_FLAG(int, warm_ups, 2, "rounds before them");
 ABSL_FLAG(std::string, only, "", "the routers whose names contain this; all, if empty");
@@ -86,6 +87,7 @@ absl::StatusOr<std::vector<std::unique_ptr<RouterRival>>> Rivals(RankMemory& mem
 
 absl::Status RunRank(comm::Communicator& world) {
   RouterShape shape;
+  shape.tokens = absl::GetFlag(FLAGS_tokens);
   if (absl::GetFlag(FLAGS_tiny)) shape = {200, 48, 12, 3, 5};
   EQ_ASSIGN_OR_RETURN(const auto memory, RankMemory::Create());
   EQ_ASSIGN_OR_RETURN(Stopwatch stopwatch, Stopwatch::Create(world, *memory));

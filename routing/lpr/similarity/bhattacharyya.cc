@@ -26,8 +26,8 @@ class OverlapSimilarity final : public Similarity {
 
   bool needs_log_variances() const override { return true; }
 
-  void Forward(const Context& context, const LatentTile& latent,
-               ConstTensorView points) const override {
+  void Forward(const Context& context, const LatentTile& latent) const override {
+    const ConstTensorView points = latent.points;
     (void)context;
     const int64_t width = latent.dimensions();
     DispatchFloat(points.dtype(), [&]<typename T>() {
@@ -43,9 +43,9 @@ class OverlapSimilarity final : public Similarity {
     });
   }
 
-  void Backward(const Context& context, const LatentTile& latent, ConstTensorView points,
-                TensorView dsimilarities, const LatentTileGradient& gradient,
-                TensorView dpoints) const override {
+  void Backward(const Context& context, const LatentTile& latent, TensorView dsimilarities,
+                const LatentTileGradient& gradient, TensorView dpoints) const override {
+    const ConstTensorView points = latent.points;
     (void)context;
     const int64_t width = latent.dimensions();
     const int64_t experts = points.dim(0);

@@ -85,8 +85,8 @@ class CrossAttentionSimilarity final : public Similarity {
         queries_(router, "query", dimensions, parameters),
         keys_(router, "key", dimensions, parameters) {}
 
-  void Forward(const Context& context, const LatentTile& latent,
-               ConstTensorView points) const override {
+  void Forward(const Context& context, const LatentTile& latent) const override {
+    const ConstTensorView points = latent.points;
     WorkspaceFrame frame(*context.scratch);
     const auto queries = queries_.Forward(context, CopyMeans(context, latent));
     const auto keys = keys_.Forward(context, points);
@@ -94,9 +94,9 @@ class CrossAttentionSimilarity final : public Similarity {
          latent.similarities);
   }
 
-  void Backward(const Context& context, const LatentTile& latent, ConstTensorView points,
-                TensorView dsimilarities, const LatentTileGradient& gradient,
-                TensorView dpoints) const override {
+  void Backward(const Context& context, const LatentTile& latent, TensorView dsimilarities,
+                const LatentTileGradient& gradient, TensorView dpoints) const override {
+    const ConstTensorView points = latent.points;
     WorkspaceFrame frame(*context.scratch);
     Workspace& scratch = *context.scratch;
     const TensorView means = CopyMeans(context, latent);

@@ -10,8 +10,8 @@ namespace {
 
 class GaussianSimilarity final : public Similarity {
  public:
-  void Forward(const Context& context, const LatentTile& latent,
-               ConstTensorView points) const override {
+  void Forward(const Context& context, const LatentTile& latent) const override {
+    const ConstTensorView points = latent.points;
     WorkspaceFrame frame(*context.scratch);
     SquaredDistances(context, CopyMeans(context, latent), points, latent.similarities);
     DispatchFloat(points.dtype(), [&]<typename T>() {
@@ -19,9 +19,9 @@ class GaussianSimilarity final : public Similarity {
     });
   }
 
-  void Backward(const Context& context, const LatentTile& latent, ConstTensorView points,
-                TensorView dsimilarities, const LatentTileGradient& gradient,
-                TensorView dpoints) const override {
+  void Backward(const Context& context, const LatentTile& latent, TensorView dsimilarities,
+                const LatentTileGradient& gradient, TensorView dpoints) const override {
+    const ConstTensorView points = latent.points;
     WorkspaceFrame frame(*context.scratch);
     const TensorView means = CopyMeans(context, latent);
     const TensorView dmeans = context.scratch->Allocate(means.dtype(), means.shape());

@@ -26,8 +26,8 @@ class KlSimilarity final : public Similarity {
 
   bool needs_log_variances() const override { return true; }
 
-  void Forward(const Context& context, const LatentTile& latent,
-               ConstTensorView points) const override {
+  void Forward(const Context& context, const LatentTile& latent) const override {
+    const ConstTensorView points = latent.points;
     WorkspaceFrame frame(*context.scratch);
     const Side tokens = OfTokens(context, latent);
     const Side experts = OfExperts(context, points);
@@ -41,9 +41,9 @@ class KlSimilarity final : public Similarity {
     });
   }
 
-  void Backward(const Context& context, const LatentTile& latent, ConstTensorView points,
-                TensorView dsimilarities, const LatentTileGradient& gradient,
-                TensorView dpoints) const override {
+  void Backward(const Context& context, const LatentTile& latent, TensorView dsimilarities,
+                const LatentTileGradient& gradient, TensorView dpoints) const override {
+    const ConstTensorView points = latent.points;
     WorkspaceFrame frame(*context.scratch);
     Workspace& scratch = *context.scratch;
     const Side tokens = OfTokens(context, latent);

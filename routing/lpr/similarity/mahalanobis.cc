@@ -16,8 +16,8 @@ class MahalanobisSimilarity final : public Similarity {
       : log_scales_(DeclareOfGate(router, parameters, "log_scales", {dimensions},
                                   {Init::kZeros, /*stddev=*/0.0, /*decay=*/false})) {}
 
-  void Forward(const Context& context, const LatentTile& latent,
-               ConstTensorView points) const override {
+  void Forward(const Context& context, const LatentTile& latent) const override {
+    const ConstTensorView points = latent.points;
     WorkspaceFrame frame(*context.scratch);
     const TensorView a = CopyMeans(context, latent);
     const TensorView b = CopyColumns(context, points, 0, points.dim(1));
@@ -29,9 +29,9 @@ class MahalanobisSimilarity final : public Similarity {
     });
   }
 
-  void Backward(const Context& context, const LatentTile& latent, ConstTensorView points,
-                TensorView dsimilarities, const LatentTileGradient& gradient,
-                TensorView dpoints) const override {
+  void Backward(const Context& context, const LatentTile& latent, TensorView dsimilarities,
+                const LatentTileGradient& gradient, TensorView dpoints) const override {
+    const ConstTensorView points = latent.points;
     WorkspaceFrame frame(*context.scratch);
     const TensorView a = CopyMeans(context, latent);
     const TensorView b = CopyColumns(context, points, 0, points.dim(1));

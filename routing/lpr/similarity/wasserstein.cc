@@ -22,8 +22,8 @@ class WassersteinSimilarity final : public Similarity {
 
   bool needs_log_variances() const override { return true; }
 
-  void Forward(const Context& context, const LatentTile& latent,
-               ConstTensorView points) const override {
+  void Forward(const Context& context, const LatentTile& latent) const override {
+    const ConstTensorView points = latent.points;
     WorkspaceFrame frame(*context.scratch);
     SquaredDistances(
         context, Features(context, CopyMeans(context, latent), CopyLogVariances(context, latent)),
@@ -35,9 +35,9 @@ class WassersteinSimilarity final : public Similarity {
     });
   }
 
-  void Backward(const Context& context, const LatentTile& latent, ConstTensorView points,
-                TensorView dsimilarities, const LatentTileGradient& gradient,
-                TensorView dpoints) const override {
+  void Backward(const Context& context, const LatentTile& latent, TensorView dsimilarities,
+                const LatentTileGradient& gradient, TensorView dpoints) const override {
+    const ConstTensorView points = latent.points;
     WorkspaceFrame frame(*context.scratch);
     const TensorView a =
         Features(context, CopyMeans(context, latent), CopyLogVariances(context, latent));
