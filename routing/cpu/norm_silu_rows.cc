@@ -114,7 +114,7 @@ void ForwardWithSlopes(const NormParameters<T>& parameters, const T* x, int64_t 
 }
 
 // Rows whose shares of dgain and dbias are added up before those are read and written.
-constexpr int64_t kRowsTogether = 4;
+constexpr int64_t kRowsTogether = 2;
 
 // The sums over a row that its dx needs.
 template <class V>

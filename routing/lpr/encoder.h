@@ -36,8 +36,8 @@ class LatentEncoder {
 
  private:
   // Tokens at a time: what is made of them stays in the second-level cache.
-  static constexpr int64_t kForwardRows = 64;
-  static constexpr int64_t kBackwardRows = 32;
+  static constexpr int64_t kForwardRows = 32;
+  static constexpr int64_t kBackwardRows = 16;
 
   const Parameter* gain_;
   const Parameter* shift_;
