@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -44,6 +45,15 @@ class RouterRival {
 absl::StatusOr<std::vector<std::unique_ptr<RouterRival>>> MakeFusedRouters(RankMemory& memory,
                                                                            const RouterShape& shape,
                                                                            RouterTensors& tensors);
+
+// `lpr` REFERENCE and LEAN composed of whole-array operations (unfused_lpr.h), as published and
+// frugally.
+absl::StatusOr<std::vector<std::unique_ptr<RouterRival>>> MakeUnfusedRouters(
+    RankMemory& memory, const RouterShape& shape, RouterTensors& tensors);
+// The oracle of the tests (routing/reference/lpr.h) as `lpr` REFERENCE, in float and in double.
+// Slow.
+std::vector<std::unique_ptr<RouterRival>> MakeOracles(RankMemory& memory, const RouterShape& shape,
+                                                      RouterTensors& tensors);
 
 }  // namespace equipoise::bench
 

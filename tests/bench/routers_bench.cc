@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <vector>
@@ -22,6 +23,7 @@ ABSL_FLAG(bool, tiny, false, "a shape that takes milliseconds");
 ABSL_FLAG(int, tokens, 8192, "T");
 ABSL_FLAG(int, rounds, 15, "timed rounds");
 ABSL_FLAG(int, warm_ups, 2, "rounds before them");
+ABSL_FLAG(bool, oracles, false, "run the oracles of the tests too, which takes seconds a round");
 ABSL_FLAG(std::string, only, "", "the routers whose names contain this; all, if empty");
 ABSL_DECLARE_FLAG(int, ranks);
 
@@ -75,6 +77,12 @@ absl::StatusOr<std::vector<std::unique_ptr<RouterRival>>> Rivals(RankMemory& mem
                                                                  const RouterShape& shape,
                                                                  RouterTensors& tensors) {
   EQ_ASSIGN_OR_RETURN(auto rivals, MakeFusedRouters(memory, shape, tensors));
+  EQ_ASSIGN_OR_RETURN(auto unfused, MakeUnfusedRouters(memory, shape, tensors));
+  std::move(unfused.begin(), unfused.end(), std::back_inserter(rivals));
+  if (absl::GetFlag(FLAGS_oracles)) {
+    auto oracles = MakeOracles(memory, shape, tensors);
+    std::move(oracles.begin(), oracles.end(), std::back_inserter(rivals));
+  }
   const std::string only = absl::GetFlag(FLAGS_only);
   rivals.erase(std::remove_if(rivals.begin(), rivals.end(),
                               [&](const auto& rival) {
