@@ -16,8 +16,7 @@ T SumOf(std::span<const T> block) {
 
 class ReluMeanLogits final : public LogitSource {
  public:
-  void Forward(const Context&, ConstTensorView x, ConstTensorView,
-               TensorView logits) const override {
+  void Forward(const Context&, ConstTensorView x, TensorView logits) const override {
     const size_t width = static_cast<size_t>(x.dim(1) / logits.dim(1));
     DispatchFloat(x.dtype(), [&]<typename T>() {
       const auto from = x.cpu<T>();
@@ -47,8 +46,7 @@ class ReluMeanLogits final : public LogitSource {
 
 class CosineLogits final : public LogitSource {
  public:
-  void Forward(const Context&, ConstTensorView x, ConstTensorView,
-               TensorView logits) const override {
+  void Forward(const Context&, ConstTensorView x, TensorView logits) const override {
     const size_t experts = static_cast<size_t>(logits.dim(1));
     const size_t hidden = static_cast<size_t>(x.dim(1));
     const size_t width = hidden / experts;

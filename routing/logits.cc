@@ -12,12 +12,16 @@ class LinearLogits final : public LogitSource {
  public:
   explicit LinearLogits(const Parameter* weight) : weight_(weight) {}
 
+  void Forward(const Context& context, ConstTensorView x, TensorView logits) const override {
+    LinearForward(context, x, weight_->value(), logits);
+  }
+
   TensorView Prepare(const Context& context) const override {
     return Transposed(context, weight_->value());
   }
 
-  void Forward(const Context& context, ConstTensorView x, ConstTensorView prepared,
-               TensorView logits) const override {
+  void ForwardPrepared(const Context& context, ConstTensorView x, ConstTensorView prepared,
+                       TensorView logits) const override {
     Gemm(context, Transpose::kNo, Transpose::kNo, 1.0, x, prepared, 0.0, logits);
   }
 

@@ -17,15 +17,20 @@ class LogitSource {
  public:
   virtual ~LogitSource() = default;
 
-  // What a pass makes of the weights once, for all its tiles; in context.scratch, or absent.
+  // logits [n, E] of x [n, H].
+  virtual void Forward(const Context& context, ConstTensorView x, TensorView logits) const = 0;
+
+  // For sources that can make something of their weights once for all tiles of a pass: that, in
+  // context.scratch, and Forward with it.
   virtual TensorView Prepare(const Context& context) const {
     (void)context;
     return {};
   }
-
-  // logits [n, E] of x [n, H].
-  virtual void Forward(const Context& context, ConstTensorView x, ConstTensorView prepared,
-                       TensorView logits) const = 0;
+  virtual void ForwardPrepared(const Context& context, ConstTensorView x, ConstTensorView prepared,
+                               TensorView logits) const {
+    (void)prepared;
+    Forward(context, x, logits);
+  }
 
   // Adds to dx [n, H] and to the gradients of its parameters.
   virtual void Backward(const Context& context, ConstTensorView x, ConstTensorView dlogits,

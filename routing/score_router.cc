@@ -71,6 +71,15 @@ void ScoreRouter::CheckShapes(const RouterInput& input, const RouterOutput& outp
   }
 }
 
+void ScoreRouter::CheckBackwardShapes(const RouterInput& input, const RouterBackwardInput& backward,
+                                      TensorView dx) const {
+  EQ_CHECK_EQ(dx.shape(), input.x.shape());
+  EQ_CHECK(losses_.empty() || input.x.dim(0) == 0 || backward.batch_tokens > 0)
+      << "batch_tokens=" << backward.batch_tokens;
+  EQ_CHECK(!adds_to_expert_input() || backward.dexpert_input.shape() == input.x.shape())
+      << "dexpert_input " << backward.dexpert_input.shape();
+}
+
 MicroBatch ScoreRouter::BatchOf(const RouterInput& input, ConstTensorView selected) const {
   return {input.x.dim(0), input.sequence_length, selected, input.first_token, input.step};
 }
@@ -135,13 +144,13 @@ TensorView ScoreRouter::SavedIds(const RouterOutput& output) const {
 void ScoreRouter::ComputeLogits(const Context& context, ConstTensorView x,
                                 const ScoreTile& tile) const {
   if (parts_.latent != nullptr) return parts_.latent->Forward(context, x, tile);
-  parts_.logits->Forward(context, x, tile.prepared, tile.logits);
+  parts_.logits->ForwardPrepared(context, x, tile.prepared, tile.logits);
 }
 
 void ScoreRouter::RestoreLogits(const Context& context, ConstTensorView x,
                                 const ScoreTile& tile) const {
   if (parts_.latent != nullptr) return parts_.latent->Restore(context, tile);
-  parts_.logits->Forward(context, x, tile.prepared, tile.logits);
+  parts_.logits->ForwardPrepared(context, x, tile.prepared, tile.logits);
 }
 
 void ScoreRouter::SetZero(const Context& context, const ScoreTileGradient& gradient) const {
@@ -268,11 +277,7 @@ void ScoreRouter::Backward(const Context& context, const RouterInput& input,
                            TensorView dx) const {
   CheckShapes(input, output);
   const int64_t num_tokens = input.x.dim(0);
-  EQ_CHECK_EQ(dx.shape(), input.x.shape());
-  EQ_CHECK(losses_.empty() || num_tokens == 0 || backward.batch_tokens > 0)
-      << "batch_tokens=" << backward.batch_tokens;
-  EQ_CHECK(!adds_to_expert_input() || backward.dexpert_input.shape() == input.x.shape())
-      << "dexpert_input " << backward.dexpert_input.shape();
+  CheckBackwardShapes(input, backward, dx);
   std::span<const double> sums;
   if (!backward.statistics.absent()) sums = backward.statistics.cpu<double>();
   const StepStatistics statistics =

@@ -108,6 +108,8 @@ class ScoreRouter final : public Router {
   void LogitsBackward(const Context& context, ConstTensorView x, const ScoreTile& tile,
                       const ScoreTileGradient& gradient, TensorView dx) const;
   void CheckShapes(const RouterInput& input, const RouterOutput& output) const;
+  void CheckBackwardShapes(const RouterInput& input, const RouterBackwardInput& backward,
+                           TensorView dx) const;
   MicroBatch BatchOf(const RouterInput& input, ConstTensorView selected) const;
   // The statistics of Backward or Losses; `sums` are those of `load_tokens` tokens, or empty.
   StepStatistics StatisticsFrom(std::span<const double> sums, int64_t load_tokens,
