@@ -6,7 +6,9 @@
 //   train_step_bench --ranks=2 --rounds=15
 //   mpirun -np 2 train_step_bench --world=mpi
 
+#include <algorithm>
 #include <cstdint>
+#include <cstdio>
 #include <memory>
 #include <string>
 
@@ -17,6 +19,7 @@
 #include "parallel/train_step.h"
 #include "tests/bench/ceilings.h"
 #include "tests/bench/report.h"
+#include "tests/bench/telemetry_cost.h"
 #include "tests/bench/world.h"
 
 ABSL_FLAG(bool, tiny, false, "a model that takes milliseconds");
@@ -101,6 +104,14 @@ Ceilings::Options CeilingsOf(const parallel::TrainOptions& options, int ranks) {
   return ceilings;
 }
 
+// Against the fastest step, in which it weighs most.
+void PrintTelemetry(const TelemetryCost& cost, const Measurement& measurement) {
+  const double best = *std::min_element(measurement.seconds.begin(), measurement.seconds.end());
+  const double statistics = cost.statistics_seconds(), report = cost.report_seconds();
+  std::printf("telemetry: counts and entropies %.3f ms, report %.3f ms: %.2f %% of the best step\n",
+              statistics * 1e3, report * 1e3, 100.0 * (statistics + report) / best);
+}
+
 absl::Status RunRank(comm::Communicator& world) {
   const int ranks = world.size();
   const parallel::TrainOptions options = Options(ranks);
@@ -115,19 +126,28 @@ absl::Status RunRank(comm::Communicator& world) {
   measurement.name = Describe(options, ranks);
   measurement.tokens = options.batch.sequences * options.batch.sequence_length;
   measurement.flops = 3.0 * ForwardFlops(options) * static_cast<double>(measurement.tokens) / ranks;
+  const routing::RouterOptions& router = options.model.moe.router;
+  EQ_ASSIGN_OR_RETURN(
+      const auto telemetry,
+      TelemetryCost::Create(*memory, measurement.tokens / ranks, router.num_experts, router.top_k));
   const int warm_ups = absl::GetFlag(FLAGS_warm_ups);
   const int steps = warm_ups + absl::GetFlag(FLAGS_rounds);
   for (int64_t i = 1; i <= steps; ++i) {
     if (i > warm_ups) EQ_RETURN_IF_ERROR(ceilings.MeasureRound());
     PhaseSeconds phases;
-    EQ_ASSIGN_OR_RETURN(const double seconds, stopwatch.Time([&] {
-      const absl::Status status = step->Run(source, i).status();
+    parallel::StepResult result;
+    EQ_ASSIGN_OR_RETURN(const double seconds, stopwatch.Time([&]() -> absl::Status {
+      EQ_ASSIGN_OR_RETURN(result, step->Run(source, i));
       phases = step->timers().FinishStep();
-      return status;
+      return absl::OkStatus();
     }));
+    EQ_RETURN_IF_ERROR(
+        telemetry->Measure(result, static_cast<int>(result.layers.size()), step->placement()));
     if (i > warm_ups) measurement.Add(seconds, phases);
   }
-  if (world.rank() == 0) PrintReport(measurement, ceilings);
+  if (world.rank() > 0) return absl::OkStatus();
+  PrintReport(measurement, ceilings);
+  PrintTelemetry(*telemetry, measurement);
   return absl::OkStatus();
 }
 
