@@ -68,7 +68,7 @@ class ScoreRouter final : public Router {
   void EndStep(const Context& context, std::span<const double> sums, int64_t tokens) override;
 
   // Tokens of a tile: enough rows for the matrix product, few enough for the cache.
-  static constexpr int64_t kTileTokens = 64;
+  static constexpr int64_t kTileTokens = 128;
 
  private:
   // A loss, and where its sums and its state begin.
