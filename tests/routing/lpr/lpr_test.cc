@@ -254,6 +254,21 @@ TEST(LprTest, RepeatsItselfBitForBit) {
   EXPECT_TRUE(SameBits(ToDoubles(pass.dx), dx));
 }
 
+// At most 2 D + 2 K + 8 numbers a token, whatever the mode and with ids kept for capacity too.
+TEST(LprTest, SavesLittle) {
+  for (const double capacity : {0.0, 1.0}) {
+    for (const int top_k : {1, 6}) {
+      RouterOptions router = LprRouterOptions(kHidden, 6, top_k);
+      router.capacity.factor = capacity;
+      for (const LprOptions& options : Modes()) {
+        LprFixture fixture(router, options, DType::kF32);
+        EXPECT_LE(fixture.router().saved_per_token(), 2 * options.latent_dim + 2 * top_k + 8)
+            << options.similarity;
+      }
+    }
+  }
+}
+
 // What is saved and what is in scratch memory, at a size where T x E x D or T x T would show.
 TEST(LprTest, TakesLittleMemory) {
   constexpr int64_t kTokens = 4096;
