@@ -9,6 +9,7 @@
 #include "core/base/check.h"
 #include "core/base/status_macros.h"
 #include "nlohmann/json.hpp"
+#include "parallel/data_record.h"
 #include "parallel/text_exchange.h"
 
 namespace equipoise::parallel {
@@ -175,6 +176,7 @@ absl::Status ShardedCheckpoint::Commit(const std::string& path, const TrainPosit
   manifest.state["router_statistics"] = DoublesToJson(statistics.ExportPrevious());
   manifest.state["router_statistics_tokens"] = statistics.previous_tokens();
   manifest.state["router_state"] = RouterStateToJson(step_.model());
+  RecordData(options_.data, manifest);
   EQ_ASSIGN_OR_RETURN(const std::vector<ExpectedTensor> tensors, ExpectedTensors(expected));
   EQ_RETURN_IF_ERROR(CheckComplete(manifest, options_.model, tensors, path));
   return directory_.Commit(path, manifest).status();

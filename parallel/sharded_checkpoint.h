@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "core/data/fingerprint.h"
 #include "core/io/checkpoint_directory.h"
 #include "core/io/file_system.h"
 #include "core/io/manifest.h"
@@ -39,6 +40,8 @@ class ShardedCheckpoint {
     // Figures that decide tensors' shapes, to explain a mismatch: {"hidden", 256}, ...
     std::map<std::string, int64_t> model;
     std::map<std::string, int64_t> layout;
+    // What is trained on; of the first rank.
+    std::vector<DomainFingerprint> data = {};
   };
   ShardedCheckpoint(FileSystem& files, CheckpointDirectory& directory, TrainStep& step,
                     Options options)

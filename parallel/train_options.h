@@ -19,7 +19,7 @@ struct LayoutOptions {
   int expert_parallel = 0;
   // Owner (in [0, expert_parallel)) of every expert; empty: contiguous and even.
   std::vector<int> expert_owner;
-  // All-to-all algorithm: "flat".
+  // All-to-all algorithm, one of comm::RowExchangeKinds().
   std::string exchange = "flat";
   // Elements of a gradient bucket: what travels while earlier layers still compute.
   int64_t bucket_elements = int64_t{1} << 20;
@@ -67,6 +67,8 @@ struct TrainOptions {
   CheckpointOptions checkpoint;
   ValidationOptions validation;
   DatasetOptions data;
+  // Resume also from a checkpoint that was trained on other data.
+  bool allow_other_data = false;
   int64_t steps = 0;
   // Stop early (as if steps were reached) once this much time has passed; infinite: never.
   absl::Duration time_limit = absl::InfiniteDuration();

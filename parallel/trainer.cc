@@ -9,10 +9,13 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "comm/collectives.h"
 #include "core/base/check.h"
 #include "core/base/status_macros.h"
+#include "core/data/fingerprint.h"
 #include "core/data/token_layout.h"
+#include "parallel/data_record.h"
 #include "parallel/step_report.h"
 #include "parallel/text_exchange.h"
 
@@ -43,8 +46,10 @@ class Trainer {
   bool first_rank() const { return world_.rank() == 0; }
   void MapValidationDomains();
   void WarnOfIdleOwners();
+  absl::Status TakeFingerprint();
+  absl::Status CheckData(const Checkpoint& checkpoint);
   absl::StatusOr<std::string> ChooseCheckpoint();
-  void WarnOfNewer(const std::string& path, const CheckpointListing& listing);
+  void WarnOfNewer(std::optional<int64_t> step, const CheckpointListing& listing);
   absl::Status Load(const std::string& path);
   absl::StatusOr<StepRecord> RunStep();
   absl::StatusOr<ValidationRecord> Validate();
@@ -61,8 +66,9 @@ class Trainer {
   std::unique_ptr<TrainStep> step_;
   std::unique_ptr<ShardedCheckpoint> checkpoint_;
   std::unique_ptr<ValidationWindows> windows_;
-  std::vector<std::string> domains_;    // by number
-  std::vector<int> validation_domain_;  // number of each domain of the validation data
+  std::vector<std::string> domains_;     // by number
+  std::vector<int> validation_domain_;   // number of each domain of the validation data
+  std::vector<DomainFingerprint> data_;  // of the first rank
   TrainPosition position_;
   int64_t saved_step_ = -1;
   Clock::time_point start_;
@@ -83,7 +89,9 @@ absl::Status Trainer::Prepare(Device& device) {
         std::make_unique<ValidationWindows>(run_.validation_data, options_.validation.sequences);
   }
   WarnOfIdleOwners();
+  EQ_RETURN_IF_ERROR(TakeFingerprint());
   ShardedCheckpoint::Options checkpoint;
+  checkpoint.data = data_;
   checkpoint.config_hash = run_.config_hash;
   const ModelOptions& model = options_.model;
   checkpoint.model = {{"vocabulary", model.vocabulary},
@@ -128,10 +136,13 @@ void Trainer::WarnOfIdleOwners() {
 // The directory to resume from, empty for none; on the first rank, which alone looks.
 absl::StatusOr<std::string> Trainer::ChooseCheckpoint() {
   const std::string& resume = options_.checkpoint.resume;
-  if (resume == "never") return std::string();
   EQ_ASSIGN_OR_RETURN(const CheckpointListing listing, directory_.List());
+  if (resume == "never") {
+    WarnOfNewer(0, listing);
+    return std::string();
+  }
   if (resume != "auto" && resume != "must") {
-    WarnOfNewer(resume, listing);
+    WarnOfNewer(StepOfCheckpointName(BaseNameOf(resume)), listing);
     return resume;
   }
   if (run_.observer != nullptr) {
@@ -149,12 +160,11 @@ absl::StatusOr<std::string> Trainer::ChooseCheckpoint() {
 }
 
 // Who goes back to an older checkpoint should know that "auto" would take the newest again.
-void Trainer::WarnOfNewer(const std::string& path, const CheckpointListing& listing) {
-  const std::optional<int64_t> step = StepOfCheckpointName(BaseNameOf(path));
+void Trainer::WarnOfNewer(std::optional<int64_t> step, const CheckpointListing& listing) {
   if (run_.observer == nullptr || !step.has_value() || listing.complete.empty()) return;
   const Checkpoint& newest = listing.complete.front();
   if (newest.step <= *step) return;
-  run_.observer->OnWarning(absl::StrCat("resuming from step ", *step, " although ", newest.path,
+  run_.observer->OnWarning(absl::StrCat("starting after step ", *step, " although ", newest.path,
                                         " is newer; remove it unless a later resume: \"auto\" "
                                         "shall go on from there"));
 }
@@ -176,10 +186,50 @@ absl::Status Trainer::Resume() {
   return absl::OkStatus();
 }
 
+// One rank is enough: all read the same files.
+absl::Status Trainer::TakeFingerprint() {
+  absl::Status status;
+  if (first_rank()) {
+    absl::StatusOr<std::vector<DomainFingerprint>> data = FingerprintOf(*run_.data);
+    status = data.status();
+    if (data.ok()) data_ = *std::move(data);
+  }
+  return comm::AgreeOnStatus(world_, step_->context(), status,
+                             {.name = "fingerprint of the corpus"});
+}
+
+// Sample numbers mean nothing in another corpus: some text would be seen twice and some never.
+absl::Status Trainer::CheckData(const Checkpoint& checkpoint) {
+  const auto warn = [&](const std::string& text) {
+    if (run_.observer != nullptr) run_.observer->OnWarning(text);
+  };
+  const absl::StatusOr<std::vector<std::string>> differences =
+      CompareData(checkpoint.manifest, data_);
+  if (absl::IsNotFound(differences.status())) {
+    warn(absl::StrCat(checkpoint.path, " does not say what it was trained on: not compared with ",
+                      "this run's data"));
+    return absl::OkStatus();
+  }
+  if (!differences.ok()) return absl::FailedPreconditionError(differences.status().message());
+  if (differences->empty()) return absl::OkStatus();
+  const std::string text =
+      absl::StrCat("the checkpoint ", checkpoint.path,
+                   " was trained on other data: ", absl::StrJoin(*differences, "; "));
+  if (!options_.allow_other_data) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(text, ". Give the run the data it had (data.root, data.domain), or set ",
+                     "data.allow_change to go on with this"));
+  }
+  warn(text);
+  return absl::OkStatus();
+}
+
 absl::Status Trainer::Load(const std::string& path) {
   const absl::StatusOr<Checkpoint> checkpoint = OpenCheckpoint(*run_.files, path);
-  EQ_RETURN_IF_ERROR(comm::AgreeOnStatus(world_, step_->context(), checkpoint.status(),
-                                         {.name = "opening a checkpoint"}));
+  absl::Status status = checkpoint.status();
+  if (status.ok() && first_rank()) status = CheckData(*checkpoint);
+  EQ_RETURN_IF_ERROR(
+      comm::AgreeOnStatus(world_, step_->context(), status, {.name = "opening a checkpoint"}));
   const absl::StatusOr<TrainPosition> position = checkpoint_->Load(*checkpoint);
   if (position.status().code() == absl::StatusCode::kDataLoss) {
     return absl::FailedPreconditionError(

@@ -22,8 +22,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr char kConfigFile[] = "config.textproto";
-
 std::string FormatUtc(absl::Time time, const char* format) {
   return absl::FormatTime(format, time, absl::UTCTimeZone());
 }
@@ -49,25 +47,6 @@ std::string DefaultPath(const FileSystem& file_system, const RunDirectoryOptions
   // Two runs of one configuration in one second.
   for (int i = 2; file_system.Exists(path); ++i) path = absl::StrCat(base, "-", i);
   return path;
-}
-
-absl::Status CheckConfig(const FileSystem& file_system, const std::string& path,
-                         const RunDirectoryOptions& options) {
-  const std::string config_path = JoinPath(path, kConfigFile);
-  if (options.allow_other_config || !file_system.Exists(config_path)) return absl::OkStatus();
-  std::string old_hash;
-  {
-    EQ_ASSIGN_OR_RETURN(const auto view, file_system.Map(config_path));
-    old_hash = ConfigHash(std::string(view->text()));
-  }
-  const std::string new_hash = ConfigHash(options.config_text);
-  if (old_hash == new_hash) return absl::OkStatus();
-  return absl::FailedPreconditionError(absl::StrCat(
-      "the run directory '", path, "' belongs to another configuration (", kConfigFile,
-      " there has hash ", old_hash, ", this run's ", new_hash,
-      "). Give the changed run a directory of its own with --run_dir; to go on from here, "
-      "also set checkpoint.resume to a checkpoint below ",
-      JoinPath(path, "ckpt")));
 }
 
 // What is known of this start of the run.
@@ -107,7 +86,7 @@ absl::Status WriteAll(FileSystem& file_system, const std::string& path,
   EQ_RETURN_IF_ERROR(file_system.CreateDirectories(JoinPath(path, "log")));
   EQ_RETURN_IF_ERROR(file_system.SyncDirectory(DirectoryOf(path)));
   EQ_RETURN_IF_ERROR(
-      WriteFileAtomically(file_system, JoinPath(path, kConfigFile), options.config_text));
+      WriteFileAtomically(file_system, JoinPath(path, kResolvedConfigFile), options.config_text));
   std::string overrides;
   for (const std::string& line : options.overrides) absl::StrAppend(&overrides, line, "\n");
   EQ_RETURN_IF_ERROR(WriteFileAtomically(file_system, JoinPath(path, "overrides.txt"), overrides));
@@ -145,7 +124,6 @@ std::vector<std::string> CurrentEnvironment() {
 absl::StatusOr<RunDirectory> RunDirectory::Create(FileSystem& file_system,
                                                   const RunDirectoryOptions& options) {
   const std::string path = options.path.empty() ? DefaultPath(file_system, options) : options.path;
-  EQ_RETURN_IF_ERROR(CheckConfig(file_system, path, options));
   const RunDirectory directory(file_system, path);
   absl::Status status = WriteAll(file_system, path, options);
   if (status.ok()) status = directory.WriteStatus({});

@@ -15,6 +15,9 @@
 
 namespace equipoise {
 
+// The resolved configuration of the last start, in a run directory.
+inline constexpr char kResolvedConfigFile[] = "config.textproto";
+
 // What a run directory is made from and remembers in config.textproto, overrides.txt and run.json.
 struct RunDirectoryOptions {
   // The directory. Empty: "<runs>/<config_name>-<UTC yyyymmdd-hhmmss>-<4 hex of the config's
@@ -30,8 +33,6 @@ struct RunDirectoryOptions {
   std::map<std::string, std::string> versions;  // of us, the compiler, libraries
   std::vector<std::string> hosts;               // one a rank
   absl::Time start_time = absl::UnixEpoch();
-  // Take a directory that has another configuration; it is overwritten. For a resume on purpose.
-  bool allow_other_config = false;
 };
 
 enum class RunState {
@@ -53,7 +54,8 @@ class RunDirectory {
  public:
   // Makes the directory (or takes the one there) and writes everything but the metrics. One rank
   // calls this, the others Attach to its path. An error says what failed, where, the system's text,
-  // and what to do; FailedPrecondition if the directory belongs to another configuration.
+  // and what to do. Whether the run that was there may go on with this configuration is the
+  // caller's to check; the configuration of the last start is kept.
   static absl::StatusOr<RunDirectory> Create(FileSystem& file_system,
                                              const RunDirectoryOptions& options);
   // One that Create made on this or another rank; touches no disk.

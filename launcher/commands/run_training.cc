@@ -23,6 +23,7 @@
 #include "launcher/commands/run_lock.h"
 #include "launcher/commands/run_reporter.h"
 #include "launcher/commands/run_summary.h"
+#include "launcher/commands/same_experiment.h"
 #include "launcher/commands/stop_signals.h"
 #include "launcher/version.h"
 #include "parallel/text_exchange.h"
@@ -81,6 +82,14 @@ absl::StatusOr<std::vector<std::string>> GatherHosts(Job& job) {
                                {.name = "names of the hosts"});
 }
 
+absl::StatusOr<RunDirectory> CreateDirectory(FileSystem& files, const RunDirectoryOptions& options,
+                                             const LoadedConfig& config) {
+  if (!options.path.empty()) {
+    EQ_RETURN_IF_ERROR(CheckSameExperiment(options.path, config.experiment));
+  }
+  return RunDirectory::Create(files, options);
+}
+
 // Makes the run directory on the reporting rank and tells the others where it is.
 absl::StatusOr<RunDirectory> MakeRunDirectory(Job& job, FileSystem& files,
                                               const LoadedConfig& config, const std::string& path,
@@ -99,7 +108,7 @@ absl::StatusOr<RunDirectory> MakeRunDirectory(Job& job, FileSystem& files,
   const comm::WaitOptions made_by_first = {.name = "run directory"};
   absl::Status status;
   if (job.reports()) {
-    const absl::StatusOr<RunDirectory> directory = RunDirectory::Create(files, options);
+    const absl::StatusOr<RunDirectory> directory = CreateDirectory(files, options, config);
     status = directory.status();
     if (directory.ok()) made = directory->path();
   }

@@ -16,6 +16,9 @@ namespace {
 using google::protobuf::Descriptor;
 using google::protobuf::FieldDescriptor;
 
+// See annotations.proto.
+constexpr char kMayDiffer[] = " May differ when a run goes on.";
+
 std::string TypeText(const FieldDescriptor& field) {
   std::string type;
   switch (field.cpp_type()) {
@@ -50,7 +53,8 @@ std::string DefaultCell(const FieldDescriptor& field) {
 std::string Row(const FieldDescriptor& field) {
   return absl::StrCat("| `", field.name(), "` | ", TypeText(field), " | ", DefaultCell(field),
                       " | ", field.options().GetExtension(config::unit), " | ", RangeText(field),
-                      " | ", field.options().GetExtension(config::doc), " |\n");
+                      " | ", field.options().GetExtension(config::doc),
+                      field.options().GetExtension(config::identity) ? "" : kMayDiffer, " |\n");
 }
 
 // The table of a block, then those of the blocks in it.

@@ -13,6 +13,7 @@
 #include "core/io/hash.h"
 #include "launcher/config/binder.h"
 #include "launcher/config/choice_watch.h"
+#include "launcher/config/identity.h"
 #include "launcher/config/printer.h"
 #include "launcher/config/problem.h"
 #include "launcher/config/provenance.h"
@@ -132,6 +133,7 @@ class Loader {
     loaded.options = Translate(config_);
     loaded.resolved_text = ResolvedText(config_);
     loaded.hash = HashToHex(Xxh3(loaded.resolved_text));
+    loaded.experiment = IdentityOf(config_);
     loaded.files = files_;
     loaded.overrides = request_.overrides;
     return loaded;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "launcher/config/experiment.h"
 #include "launcher/config/run_options.h"
 
 namespace equipoise::launcher {
@@ -34,6 +35,8 @@ struct LoadedConfig {
   std::string resolved_text;
   // 16 hexadecimal digits (XXH3-64) of resolved_text: equal on ranks that agree.
   std::string hash;
+  // What may not differ when a run goes on.
+  Experiment experiment;
   // Files that were read, the main one first.
   std::vector<std::string> files;
   std::vector<std::string> overrides;

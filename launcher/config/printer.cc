@@ -63,41 +63,46 @@ void PrintBlock(const Message& block, const FieldDescriptor& field, int depth, s
                   body.empty() ? "" : indent, "}\n");
 }
 
-void PrintRepeated(const Message& message, const FieldDescriptor& field, int depth,
-                   std::string& out) {
+void PrintBlocks(const Message& message, const FieldDescriptor& field, int depth,
+                 std::string& out) {
   const Reflection& reflection = *message.GetReflection();
-  const int size = reflection.FieldSize(message, &field);
-  std::vector<std::string> elements;
-  for (int i = 0; i < size; ++i) {
-    if (field.message_type() != nullptr) {
-      PrintBlock(reflection.GetRepeatedMessage(message, &field, i), field, depth, out);
-    } else {
-      elements.push_back(ElementText(message, field, i));
-    }
+  for (int i = 0; i < reflection.FieldSize(message, &field); ++i) {
+    PrintBlock(reflection.GetRepeatedMessage(message, &field, i), field, depth, out);
   }
-  if (elements.empty()) return;
-  absl::StrAppend(&out, std::string(static_cast<size_t>(depth) * 2, ' '), field.name(), ": [",
-                  absl::StrJoin(elements, ", "), "]\n");
+}
+
+bool IsEmptyList(const Message& message, const FieldDescriptor& field) {
+  return field.is_repeated() && message.GetReflection()->FieldSize(message, &field) == 0;
 }
 
 void PrintFields(const Message& message, int depth, std::string& out) {
   const Reflection& reflection = *message.GetReflection();
   for (int i = 0; i < message.GetDescriptor()->field_count(); ++i) {
     const FieldDescriptor& field = *message.GetDescriptor()->field(i);
-    if (field.is_repeated()) {
-      PrintRepeated(message, field, depth, out);
+    if (IsEmptyList(message, field)) continue;
+    if (field.is_repeated() && field.message_type() != nullptr) {
+      PrintBlocks(message, field, depth, out);
     } else if (field.containing_oneof() != nullptr && !reflection.HasField(message, &field)) {
       continue;
     } else if (field.message_type() != nullptr) {
       PrintBlock(reflection.GetMessage(message, &field), field, depth, out);
     } else {
       absl::StrAppend(&out, std::string(static_cast<size_t>(depth) * 2, ' '), field.name(), ": ",
-                      SingleText(message, field), "\n");
+                      ValueText(message, field), "\n");
     }
   }
 }
 
 }  // namespace
+
+std::string ValueText(const Message& message, const FieldDescriptor& field) {
+  if (!field.is_repeated()) return SingleText(message, field);
+  std::vector<std::string> elements;
+  for (int i = 0; i < message.GetReflection()->FieldSize(message, &field); ++i) {
+    elements.push_back(ElementText(message, field, i));
+  }
+  return absl::StrCat("[", absl::StrJoin(elements, ", "), "]");
+}
 
 std::string ResolvedText(const Message& message) {
   std::string out;

@@ -12,6 +12,10 @@ namespace equipoise::launcher {
 // chosen. Reads back as an equal configuration, whose text is the same.
 std::string ResolvedText(const google::protobuf::Message& message);
 
+// The value of a field that is no block, as it is written in a file; a list in brackets.
+std::string ValueText(const google::protobuf::Message& message,
+                      const google::protobuf::FieldDescriptor& field);
+
 }  // namespace equipoise::launcher
 
 #endif  // EQUIPOISE_LAUNCHER_CONFIG_PRINTER_H_

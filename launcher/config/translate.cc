@@ -212,6 +212,7 @@ RunOptions Translate(const config::RunConfig& config) {
   train.validation.every_steps = config.validation().every_steps();
   train.validation.sequences = config.validation().sequences();
   train.data = TranslateData(config, Split::kTrain);
+  train.allow_other_data = config.data().allow_change();
   train.steps = config.steps();
   if (config.max_minutes() > 0) train.time_limit = absl::Minutes(config.max_minutes());
   train.seed = static_cast<uint64_t>(config.seed());

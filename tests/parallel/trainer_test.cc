@@ -213,6 +213,27 @@ TEST_F(TrainerTest, AskedToStopSavesOnlyWhereCheckpointsAreKept) {
   EXPECT_EQ(RunTraining(*setting_, 2).events.saved, (Steps{1}));
 }
 
+TEST_F(TrainerTest, RefusesACheckpointOfOtherData) {
+  setting_->options.steps = 2;
+  ASSERT_TRUE(RunTraining(*setting_, 2).status.ok());
+  setting_->options.steps = 4;
+  setting_->data.swap(setting_->validation);
+  const TrainOutcome refused = RunTraining(*setting_, 2);
+  EXPECT_EQ(refused.status.code(), absl::StatusCode::kFailedPrecondition) << refused.status;
+  for (const char* part :
+       {"run/checkpoints/step-00000002 was trained on other data: domain 'words' "
+        "has ",
+        "data.allow_change"}) {
+    EXPECT_NE(refused.status.message().find(part), std::string::npos) << refused.status;
+  }
+  setting_->options.allow_other_data = true;
+  const TrainOutcome allowed = RunTraining(*setting_, 2);
+  ASSERT_TRUE(allowed.status.ok()) << allowed.status;
+  EXPECT_EQ(allowed.events.starts[0].first, 2);
+  ASSERT_EQ(allowed.events.warnings.size(), 1u);
+  EXPECT_NE(allowed.events.warnings[0].find("other data"), std::string::npos);
+}
+
 TEST_F(TrainerTest, AFailingDiskCostsCheckpointsAndNotTheRun) {
   for (const int ranks : {1, 3}) {
     setting_ = MakeTrainSetting(Folder());

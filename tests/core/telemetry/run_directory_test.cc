@@ -68,22 +68,18 @@ TEST(RunDirectoryTest, WritesWhatTheRunIs) {
   EXPECT_EQ(start["config_hash"], ConfigHash("steps: 10\n"));
 }
 
-TEST(RunDirectoryTest, ConfigurationsAreNotMixed) {
+TEST(RunDirectoryTest, KeepsTheLastConfigurationAndEveryStart) {
   InMemoryFileSystem disk;
   RunDirectoryOptions options = Sample();
   options.path = "/r";
   ASSERT_TRUE(RunDirectory::Create(disk, options).ok());
-  ASSERT_TRUE(RunDirectory::Create(disk, options).ok()) << "the same configuration again";
   options.config_text = "steps: 20\n";
-  const absl::Status status = RunDirectory::Create(disk, options).status();
-  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_THAT(std::string(status.message()),
-              HasSubstr("the run directory '/r' belongs to another configuration"));
-  EXPECT_EQ(Read(disk, "/r/config.textproto"), "steps: 10\n");
-  options.allow_other_config = true;
   ASSERT_TRUE(RunDirectory::Create(disk, options).ok());
   EXPECT_EQ(Read(disk, "/r/config.textproto"), "steps: 20\n");
-  EXPECT_EQ(json::parse(Read(disk, "/r/run.json"))["starts"].size(), 3U) << "one for each start";
+  const json starts = json::parse(Read(disk, "/r/run.json"))["starts"];
+  ASSERT_EQ(starts.size(), 2U) << "one for each start";
+  EXPECT_EQ(starts[0]["config_hash"], ConfigHash("steps: 10\n"));
+  EXPECT_EQ(starts[1]["config_hash"], ConfigHash("steps: 20\n"));
 }
 
 TEST(RunDirectoryTest, StatusIsReplaced) {

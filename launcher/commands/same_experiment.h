@@ -1,0 +1,18 @@
+#ifndef EQUIPOISE_LAUNCHER_COMMANDS_SAME_EXPERIMENT_H_
+#define EQUIPOISE_LAUNCHER_COMMANDS_SAME_EXPERIMENT_H_
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "launcher/config/experiment.h"
+
+namespace equipoise::launcher {
+
+// OK when `run_directory` is new, or when the run in it trains the same: another layout, other
+// waits, another checkpoint to resume from are fine. Else FailedPrecondition that names the fields
+// that differ and says what to do.
+absl::Status CheckSameExperiment(const std::string& run_directory, const Experiment& experiment);
+
+}  // namespace equipoise::launcher
+
+#endif  // EQUIPOISE_LAUNCHER_COMMANDS_SAME_EXPERIMENT_H_
