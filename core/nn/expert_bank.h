@@ -34,7 +34,7 @@ class ExpertBank {
     ConstTensorView x, offsets;  // the caller's
     TensorView gate_up;          // [rows, 2F]
   };
-  // x, y [rows, H]; offsets I64 [E_r + 1] as in grouped_gemm.h. x and offsets must live until
+  // x, y [rows, H]; offsets I64 [E_r + 1] as in swiglu_experts.h. x and offsets must live until
   // Backward.
   Saved Forward(const Context& context, ConstTensorView x, ConstTensorView offsets,
                 TensorView y) const;

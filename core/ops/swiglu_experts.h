@@ -6,7 +6,7 @@
 
 namespace equipoise {
 
-// E_r SwiGLU feed-forwards, each applied to its own run of rows: what grouped_gemm.h and swiglu.h
+// E_r SwiGLU feed-forwards, each applied to its own run of rows: what grouped products and swiglu.h
 // give when called one after the other, bit for bit, as one operation. The CPU finishes an expert
 // before it starts the next, so that what one product writes is still in the cache when the next
 // one reads it: 5 % of an MoE layer's time.
@@ -22,7 +22,7 @@ struct SwiGluExpertsWeights {
 template <class View>
 struct SwiGluExpertsRows {
   ConstTensorView x;        // [rows, H]
-  ConstTensorView offsets;  // I64 [E_r + 1], the runs; see grouped_gemm.h
+  ConstTensorView offsets;  // I64 [E_r + 1], see above
   View gate_up;             // [rows, 2F], before the activation
 };
 

@@ -3,15 +3,18 @@
 #include <limits>
 #include <vector>
 
-#include "core/ops/grouped_gemm.h"
 #include "core/ops/swiglu.h"
 #include "gtest/gtest.h"
+#include "tests/core/ops/grouped_linear.h"
 #include "tests/support/compare.h"
 #include "tests/support/test_context.h"
 
 namespace equipoise {
 namespace {
 
+using testing_support::GroupedLinearBackwardData;
+using testing_support::GroupedLinearBackwardWeights;
+using testing_support::GroupedLinearForward;
 using testing_support::MaxAbs;
 using testing_support::SameBits;
 using testing_support::TestContext;

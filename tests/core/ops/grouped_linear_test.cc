@@ -1,4 +1,4 @@
-#include "core/ops/grouped_gemm.h"
+#include "tests/core/ops/grouped_linear.h"
 
 #include <limits>
 #include <span>
@@ -14,6 +14,9 @@ namespace {
 
 using testing_support::AllClose;
 using testing_support::DotTolerance;
+using testing_support::GroupedLinearBackwardData;
+using testing_support::GroupedLinearBackwardWeights;
+using testing_support::GroupedLinearForward;
 using testing_support::MaxAbs;
 using testing_support::TestContext;
 using testing_support::ToDoubles;

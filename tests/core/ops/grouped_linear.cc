@@ -1,10 +1,10 @@
-#include "core/ops/grouped_gemm.h"
+#include "tests/core/ops/grouped_linear.h"
 
 #include "core/base/check.h"
 #include "core/ops/expert_runs.h"
 #include "core/ops/gemm.h"
 
-namespace equipoise {
+namespace equipoise::testing_support {
 namespace {
 
 void CheckShapes(ConstTensorView x, ConstTensorView weights, ConstTensorView y) {
@@ -43,4 +43,4 @@ void GroupedLinearBackwardWeights(const Context& context, ConstTensorView x, Con
   });
 }
 
-}  // namespace equipoise
+}  // namespace equipoise::testing_support

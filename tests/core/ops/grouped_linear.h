@@ -1,11 +1,13 @@
-#ifndef EQUIPOISE_CORE_OPS_GROUPED_GEMM_H_
-#define EQUIPOISE_CORE_OPS_GROUPED_GEMM_H_
+#ifndef EQUIPOISE_TESTS_CORE_OPS_GROUPED_LINEAR_H_
+#define EQUIPOISE_TESTS_CORE_OPS_GROUPED_LINEAR_H_
 
 #include "core/device/context.h"
 #include "core/tensor/tensor_view.h"
 
-namespace equipoise {
+namespace equipoise::testing_support {
 
+// The parts that swiglu_experts.h fuses, one at a time: what its tests compare it with.
+//
 // E_r linear layers, each applied to its own run of rows. Rows [offsets[e], offsets[e+1]) of x
 // belong to expert e; a run may be empty (its weight gradient then stays as it is).
 //
@@ -20,6 +22,6 @@ void GroupedLinearBackwardData(const Context& context, ConstTensorView dy, Const
 void GroupedLinearBackwardWeights(const Context& context, ConstTensorView x, ConstTensorView dy,
                                   ConstTensorView offsets, TensorView dweights);
 
-}  // namespace equipoise
+}  // namespace equipoise::testing_support
 
-#endif  // EQUIPOISE_CORE_OPS_GROUPED_GEMM_H_
+#endif  // EQUIPOISE_TESTS_CORE_OPS_GROUPED_LINEAR_H_
