@@ -1,12 +1,15 @@
 // From the second step on a training step takes no large piece of memory from the heap, however
 // many rows the routers send where: buffers are workspaces and tensors made at the start.
 
+#include <sys/resource.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
 #include <utility>
 #include <vector>
 
+#include "comm/backends/self/communicator.h"
 #include "comm/backends/thread/run_ranks.h"
 #include "comm/collectives.h"
 #include "core/base/status_macros.h"
@@ -102,6 +105,12 @@ void ExpectNoLargeAllocation(const Layout& layout) {
   EXPECT_GT(outcome.count.small, 0) << "nothing is counted at all";
 }
 
+int64_t MinorPageFaults() {
+  rusage usage = {};
+  getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_minflt;
+}
+
 class AllocationTest : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -129,6 +138,28 @@ TEST_F(AllocationTest, CounterSeesEveryWayIntoTheHeap) {
 TEST_F(AllocationTest, OneRank) { ExpectNoLargeAllocation({1, 1, false}); }
 TEST_F(AllocationTest, TwoRanksAndMicroBatches) { ExpectNoLargeAllocation({2, 2, false}); }
 TEST_F(AllocationTest, ThreeRanksAndRecompute) { ExpectNoLargeAllocation({3, 1, true}); }
+
+// oneDNN takes its packing buffers from the heap in every call; glibc keeps them there from call to
+// call, so that they cost no new pages.
+TEST_F(AllocationTest, AStepTouchesNoNewPages) {
+  const TrainOptions options = Options();
+  const std::unique_ptr<Device> device = MakeCpuDevice();
+  const std::unique_ptr<comm::Communicator> world = comm::MakeSelfCommunicator();
+  const auto step = TrainStep::Create(*device, *world, options, 2);
+  ASSERT_TRUE(step.ok()) << step.status();
+  const SampleSource source = testing_support::SyntheticText(options.model.vocabulary, 2);
+  constexpr int kWarmUp = 5;
+  constexpr int kCounted = 20;
+  int64_t before = 0;
+  for (int i = 1; i <= kWarmUp + kCounted; ++i) {
+    if (i == kWarmUp + 1) before = MinorPageFaults();
+    ASSERT_TRUE((*step)->Run(source, i).ok());
+  }
+  const double faults = static_cast<double>(MinorPageFaults() - before) / kCounted;
+  std::printf("page faults of a step: %.1f\n", faults);
+  // A step moves some thousand pages; a run of rows that is longer than any before may need a few.
+  EXPECT_LT(faults, 32.0);
+}
 
 }  // namespace
 }  // namespace equipoise::parallel
