@@ -42,6 +42,15 @@ class RowExchange {
 // One message per pair of ranks: T*K*(R-1)/R*H elements leave a rank in R-1 messages.
 std::unique_ptr<RowExchange> MakeFlatRowExchange(Communicator& group);
 
+// The algorithms that configurations can name, in the order of the table in row_exchange.cc. To add
+// one, write its file and add a line there.
+std::vector<std::string> RowExchangeKinds();
+
+// The algorithm called `kind`. NotFound, naming those there are, for any other name. Collective
+// over `group`.
+absl::StatusOr<std::unique_ptr<RowExchange>> MakeRowExchange(const std::string& kind,
+                                                             Communicator& group);
+
 }  // namespace equipoise::comm
 
 #endif  // EQUIPOISE_COMM_EXCHANGE_ROW_EXCHANGE_H_

@@ -9,6 +9,7 @@
 #include "absl/strings/str_join.h"
 #include "comm/backends/mpi/communicator.h"
 #include "comm/backends/self/communicator.h"
+#include "comm/exchange/row_exchange.h"
 #include "comm/topology.h"
 #include "core/base/status_macros.h"
 #include "core/device/context.h"
@@ -66,10 +67,11 @@ int RunInfoCommand(const Invocation& invocation) {
   if (invocation.launch.rank != 0) return static_cast<int>(ExitCode::kDone);
   const std::string text = absl::StrCat(
       "version    ", kVersion, "\n", "compiler   ", kCompiler, "\n", "device     ",
-      MakeCpuDevice()->description(), "\n", "cuda       no\n", "oneDNN     ", cpu::OneDnnVersion(),
-      "\n", "Highway    ", cpu::VectorTarget(), "\n", "comm       self, thread, mpi\n",
-      "exchange   ", "flat", "\n", "routers    ", absl::StrJoin(routing::RouterKinds(), ", "), "\n",
-      "topology   ", *topology, "\n",
+      MakeCpuDevice()->description(), "\n", "cuda       ", EQUIPOISE_CUDA, "\n", "oneDNN     ",
+      cpu::OneDnnVersion(), "\n", "Highway    ", cpu::VectorTarget(), "\n",
+      "comm       self, mpi (", comm::MpiLibraryVersion(), ")\n", "exchange   ",
+      absl::StrJoin(comm::RowExchangeKinds(), ", "), "\n", "routers    ",
+      absl::StrJoin(routing::RouterKinds(), ", "), "\n", "topology   ", *topology, "\n",
       invocation.launch.num_ranks.has_value() ? "" : "           (mpirun -np N for more ranks)\n");
   std::fputs(text.c_str(), stdout);
   return static_cast<int>(ExitCode::kDone);

@@ -1,4 +1,5 @@
 // Rules about the model, its experts, and how they lie on the ranks.
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <string>
@@ -6,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "comm/exchange/row_exchange.h"
 #include "core/nn/parameter.h"
 #include "launcher/config/rule_context.h"
 #include "launcher/config/suggest.h"
@@ -152,8 +154,9 @@ void CheckMoeRules(const RuleContext& context) {
 
 void CheckLayoutRules(const RuleContext& context) {
   const config::Layout& layout = context.config.layout();
-  const std::vector<std::string> exchanges = {"flat"};
-  if (context.Usable({"layout.exchange"}) && layout.exchange() != exchanges.front()) {
+  const std::vector<std::string> exchanges = comm::RowExchangeKinds();
+  if (context.Usable({"layout.exchange"}) &&
+      std::find(exchanges.begin(), exchanges.end(), layout.exchange()) == exchanges.end()) {
     context.Fail(
         {"layout.exchange"},
         absl::StrCat("layout.exchange \"", layout.exchange(), "\" is not one of ",

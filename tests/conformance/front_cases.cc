@@ -89,7 +89,7 @@ absl::Status TopologyIsDiscovered(Communicator& world) {
 }
 
 // Rows come back to where they were when an exchange is followed by its transpose.
-absl::Status FlatExchangeThereAndBack(Communicator& world) {
+absl::Status ThereAndBack(Communicator& world, const std::string& kind) {
   TestContext memory;
   const int size = world.size();
   comm::RowCounts counts;
@@ -97,8 +97,8 @@ absl::Status FlatExchangeThereAndBack(Communicator& world) {
     counts.send.push_back((world.rank() + 2 * peer) % 4);
     counts.receive.push_back((peer + 2 * world.rank()) % 4);
   }
-  const std::unique_ptr<comm::RowExchange> exchange = comm::MakeFlatRowExchange(world);
-  EQ_RETURN_IF_ERROR(ExpectTrue("name", exchange->name() == "flat"));
+  EQ_ASSIGN_OR_RETURN(const auto exchange, comm::MakeRowExchange(kind, world));
+  EQ_RETURN_IF_ERROR(ExpectTrue("name", exchange->name() == kind));
   const auto formula = [&](int64_t i) { return Value(world.rank(), i); };
   const TensorView here = MakeBy(memory, DType::kF32, {counts.total_send(), 5}, formula);
   const TensorView there = memory.Zeros(DType::kF32, {counts.total_receive(), 5});
@@ -110,6 +110,13 @@ absl::Status FlatExchangeThereAndBack(Communicator& world) {
   return ExpectBy("rows come back", back, formula);
 }
 
+absl::Status ExchangesThereAndBack(Communicator& world) {
+  for (const std::string& kind : comm::RowExchangeKinds()) {
+    EQ_RETURN_IF_ERROR(ThereAndBack(world, kind));
+  }
+  return ExpectTrue("no other", absl::IsNotFound(comm::MakeRowExchange("flt", world).status()));
+}
+
 }  // namespace
 
 std::vector<Case> FrontCases() {
@@ -117,7 +124,7 @@ std::vector<Case> FrontCases() {
       {"WrongArgumentsAreNamed", WrongArgumentsAreNamed},
       {"RanksAgreeOnStatus", RanksAgreeOnStatus},
       {"TopologyIsDiscovered", TopologyIsDiscovered},
-      {"FlatExchangeThereAndBack", FlatExchangeThereAndBack},
+      {"ExchangesThereAndBack", ExchangesThereAndBack},
   };
 }
 

@@ -294,6 +294,15 @@ absl::StatusOr<std::unique_ptr<Communicator>> MpiCommunicator::Split(int color, 
 
 }  // namespace
 
+std::string MpiLibraryVersion() {
+  char text[MPI_MAX_LIBRARY_VERSION_STRING] = {};
+  int length = 0;
+  if (MPI_Get_library_version(text, &length) != MPI_SUCCESS) return "MPI";
+  // "Open MPI v4.1.4, package: ...": what follows is about the machine that built it.
+  const std::string whole(text, static_cast<size_t>(length));
+  return whole.substr(0, whole.find_first_of(",\n"));
+}
+
 absl::StatusOr<std::unique_ptr<MpiWorld>> MpiWorld::Create(int* argc, char*** argv,
                                                            const Patience& patience) {
   EQ_ASSIGN_OR_RETURN(std::shared_ptr<MpiRuntime> runtime,

@@ -2,6 +2,7 @@
 #define EQUIPOISE_COMM_BACKENDS_MPI_COMMUNICATOR_H_
 
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "absl/status/statusor.h"
@@ -11,6 +12,9 @@ namespace equipoise::comm {
 
 // Exit status of a job that a rank has aborted: EX_TEMPFAIL of sysexits.h, "try again".
 inline constexpr int kAbortExitCode = 75;
+
+// What was built in, "Open MPI v4.1.4". May be called before and after MPI is initialised.
+std::string MpiLibraryVersion();
 
 // The ranks that mpirun started, one per process. Create it once, in main(), on the thread that
 // will use it: MPI is asked for MPI_THREAD_FUNNELED, so every communicator made from it belongs to
