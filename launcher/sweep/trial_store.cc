@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <array>
 #include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 #include <string_view>
 #include <utility>
@@ -140,8 +139,9 @@ bool HasPlanShape(const Json& json) {
 bool IsAlive(int64_t pid, const std::string& host) {
   if (host != HostName()) return true;
   std::ifstream stream(absl::StrCat("/proc/", pid, "/stat"));
-  const std::string stat((std::istreambuf_iterator<char>(stream)),
-                         std::istreambuf_iterator<char>());
+  std::string stat;
+  // A process may end between open and read, which fails then.
+  if (!std::getline(stream, stat)) return false;
   // "pid (name) state ...", where the name may hold anything.
   const size_t name_end = stat.rfind(") ");
   return name_end != std::string::npos && stat[name_end + 2] != 'Z';

@@ -230,7 +230,10 @@ TEST_F(TrialRunnerTest, AKilledSweepGoesOnWithWhatIsNotFinished) {
     const bool was_finished = before.at(trial.id).state == TrialState::kFinished;
     const bool was_begun = before.at(trial.id).attempts > 0;
     EXPECT_NE(before.at(trial.id).state, TrialState::kRunning) << "its process is gone";
-    EXPECT_EQ(NumStarts(trial), !was_finished && was_begun ? 2 : 1) << trial.id;
+    // A trial that was begun may have been killed before it could note its start.
+    const int most = !was_finished && was_begun ? 2 : 1;
+    EXPECT_GE(NumStarts(trial), 1) << trial.id;
+    EXPECT_LE(NumStarts(trial), most) << trial.id;
     started_twice += NumStarts(trial) == 2;
   }
   EXPECT_LE(started_twice, options_.jobs);
