@@ -148,7 +148,10 @@ def eq_mpi_test(
             timeout = timeout,
             srcs = ["//configs/bazel:mpi_test.sh"],
             args = ["$(rootpath :%s)" % binary, str(num_ranks)] + args,
-            data = [":" + binary] + data,
+            data = [
+                ":" + binary,
+                "//configs/bazel:mpi_environment.sh",
+            ] + data,
             env = env,
             # Ranks yield while they wait, so two cores serve any number of them.
             tags = tags + ["cpu:2", "mpi"],

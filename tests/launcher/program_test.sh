@@ -6,7 +6,7 @@ set -uo pipefail
 program=$PWD/$1
 presets=configs/presets
 failures=0
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 TMPDIR=/tmp
+source configs/bazel/mpi_environment.sh
 
 # run COMMAND...: sets `status`, `out`, `err`.
 run() {

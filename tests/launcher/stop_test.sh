@@ -5,7 +5,7 @@ set -uo pipefail
 
 program=$PWD/$1
 failures=0
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 TMPDIR=/tmp OMP_NUM_THREADS=1
+source configs/bazel/mpi_environment.sh
 # Under mpirun leaks are not looked for: see configs/bazel/mpi_test.sh.
 export ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0
 mpi=(mpirun --oversubscribe --bind-to none --mca btl self,vader --mca mpi_yield_when_idle 1 -np 2)

@@ -7,9 +7,9 @@ set -uo pipefail
 program=$PWD/$1
 folder=$TEST_TMPDIR/sweep
 failures=0
+source configs/bazel/mpi_environment.sh
 mkdir -p "$folder"
 cd "$folder" || exit 1
-export TMPDIR=/tmp OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 
 # run COMMAND...: sets `status`, `out`, `err`.
 run() {
