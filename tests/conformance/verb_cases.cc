@@ -107,6 +107,9 @@ int64_t UnevenRows(int from, int to, int) { return (from * 3 + to) % 5; }
 int64_t NoRows(int, int, int) { return 0; }
 int64_t OneHotRank(int from, int to, int size) { return to == size - 1 ? from + 1 : 0; }
 int64_t OneSender(int from, int to, int) { return from == 0 ? to + 2 : 0; }
+// Ranks that have nothing to do must stay in step with the others.
+int64_t FirstKeepsItsOwn(int from, int to, int) { return from == 0 && to == 0 ? 3 : 0; }
+int64_t FirstToLast(int from, int to, int size) { return from == 0 && to == size - 1 ? 2 : 0; }
 int64_t OnePastABlock(int from, int to, int) { return from == to ? 0 : 4097; }
 
 // Row `row` of those that `from` sends to `to`, element `column`.
@@ -145,7 +148,8 @@ absl::Status CheckAllToAll(Communicator& world, DType dtype, int64_t width, RowF
 absl::Status AllToAllWithEveryShape(Communicator& world) {
   for (const DType dtype : kAllTypes) {
     for (const int64_t width : {0, 1, 3, 127}) {
-      for (const RowFormula rows : {UnevenRows, NoRows, OneHotRank, OneSender}) {
+      for (const RowFormula rows :
+           {UnevenRows, NoRows, OneHotRank, OneSender, FirstKeepsItsOwn, FirstToLast}) {
         EQ_RETURN_IF_ERROR(CheckAllToAll(world, dtype, width, rows));
       }
     }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <limits>
 #include <numeric>
 #include <utility>
@@ -58,6 +59,9 @@ MPI_Op OpOf(ReduceOp op) {
   }
   return MPI_OP_NULL;
 }
+
+// Of the messages of AllToAllRows.
+constexpr int kRowsTag = 1;
 
 absl::StatusOr<int> ToInt(int64_t value, const char* what) {
   if (value > std::numeric_limits<int>::max()) {
@@ -259,24 +263,44 @@ absl::StatusOr<Work> MpiCommunicator::AllGather(const Context& context, ConstTen
   return Work(std::move(work));
 }
 
+// Not MPI_Ialltoallv: in OpenMPI 4.1 a rank without a row to send, receive or keep returns from it
+// without counting the call, and is out of step with the others in every collective that follows.
 absl::StatusOr<Work> MpiCommunicator::AllToAllRows(const Context& context, ConstTensorView send,
                                                    std::span<const int64_t> send_rows,
                                                    TensorView receive,
                                                    std::span<const int64_t> receive_rows) {
   EQ_RETURN_IF_ERROR(RequireHost(context, send));
   EQ_ASSIGN_OR_RETURN(const int row_elements, ToInt(send.shape().row_elements(), "AllToAllRows"));
-  EQ_ASSIGN_OR_RETURN(RowLayout out, LayOut(send_rows));
-  EQ_ASSIGN_OR_RETURN(RowLayout in, LayOut(receive_rows));
+  EQ_ASSIGN_OR_RETURN(const RowLayout out, LayOut(send_rows));
+  EQ_ASSIGN_OR_RETURN(const RowLayout in, LayOut(receive_rows));
+  const size_t row_bytes = static_cast<size_t>(row_elements) * SizeOf(send.dtype());
   std::unique_ptr<MpiWork> work = Begin(Verb::kAllToAllRows);
   if (row_elements == 0) return Work(std::move(work));
   EQ_ASSIGN_OR_RETURN(const MPI_Datatype row, work->AddRowType(row_elements, TypeOf(send.dtype())));
-  const int* out_counts = work->Keep(std::move(out.counts));
-  const int* out_offsets = work->Keep(std::move(out.offsets));
-  const int* in_counts = work->Keep(std::move(in.counts));
-  const int* in_offsets = work->Keep(std::move(in.offsets));
-  EQ_RETURN_IF_MPI_ERROR(MPI_Ialltoallv(send.raw(), out_counts, out_offsets, row, receive.raw(),
-                                        in_counts, in_offsets, row, group_.comm,
-                                        work->AddRequest()));
+  const auto at = [&](auto* base, const RowLayout& layout, size_t peer) {
+    return base + static_cast<size_t>(layout.offsets[peer]) * row_bytes;
+  };
+  const auto* from = static_cast<const std::byte*>(send.raw());
+  auto* to = static_cast<std::byte*>(receive.raw());
+  const size_t me = static_cast<size_t>(rank_);
+  // Everyone starts with another peer. A pair's messages cannot overtake each other, so that one
+  // tag is enough for all that are in flight.
+  for (size_t step = 1; step < num_ranks(); ++step) {
+    const size_t peer = (me + num_ranks() - step) % num_ranks();
+    if (in.counts[peer] == 0) continue;
+    EQ_RETURN_IF_MPI_ERROR(MPI_Irecv(at(to, in, peer), in.counts[peer], row, static_cast<int>(peer),
+                                     kRowsTag, group_.comm, work->AddRequest()));
+  }
+  for (size_t step = 1; step < num_ranks(); ++step) {
+    const size_t peer = (me + step) % num_ranks();
+    if (out.counts[peer] == 0) continue;
+    EQ_RETURN_IF_MPI_ERROR(MPI_Isend(at(from, out, peer), out.counts[peer], row,
+                                     static_cast<int>(peer), kRowsTag, group_.comm,
+                                     work->AddRequest()));
+  }
+  if (out.counts[me] > 0) {
+    std::memcpy(at(to, in, me), at(from, out, me), static_cast<size_t>(out.counts[me]) * row_bytes);
+  }
   return Work(std::move(work));
 }
 

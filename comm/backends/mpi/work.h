@@ -22,8 +22,8 @@ struct MpiGroup {
   std::vector<int> world_ranks = {};  // [size]
 };
 
-// A collective in MPI's hands: its requests, and the arrays and types that MPI reads until they
-// are complete. MPI has no thread of its own, so Test() and Wait() are what moves bytes.
+// A collective in MPI's hands: its requests, and the types that MPI reads until they are
+// complete. MPI has no thread of its own, so Test() and Wait() are what moves bytes.
 class MpiWork final : public Work::State {
  public:
   // `group` must outlive it.
@@ -45,10 +45,6 @@ class MpiWork final : public Work::State {
   }
   // What this rank does with what has arrived; runs once, before this is complete.
   void FinishWith(std::function<void()> finish) { finish_ = std::move(finish); }
-  // Keeps `values` until this is complete and gives their address.
-  const int* Keep(std::vector<int> values) {
-    return arrays_.emplace_back(std::make_unique<std::vector<int>>(std::move(values)))->data();
-  }
 
  private:
   void Complete();
@@ -61,7 +57,6 @@ class MpiWork final : public Work::State {
   std::vector<MPI_Request> requests_;
   std::vector<MPI_Status> statuses_;
   std::vector<MPI_Datatype> types_;
-  std::vector<std::unique_ptr<std::vector<int>>> arrays_;
   std::vector<ScratchPool::Buffer> scratch_;
   std::function<void()> finish_;
   bool complete_ = false;
