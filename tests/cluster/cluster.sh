@@ -132,7 +132,8 @@ down() {
 
 inside() { # COMMAND... in the namespaces of the cluster
   local pid enter=()
-  pid=$(holder) || fail 2 "cluster '$name' is not up; \`$0 --name $name up\` makes it"
+  check_up
+  pid=$(holder)
   ((EUID == 0)) || enter=(--user --preserve-credentials)
   nsenter --target "$pid" "${enter[@]}" --net --mount --pid --wdns="$PWD" -- \
     env PATH="$PATH:/usr/sbin:/sbin" "$@"
@@ -142,16 +143,21 @@ on_node() { # NODE COMMAND... word for word
   inside "$here/agent.sh" "$1" "$(printf '%q ' "${@:2}")"
 }
 
-check_node() {
-  [[ $1 == head || -e $(state_dir)/nodes/$1 ]] ||
-    fail 2 "no node '$1'; there are: $(cd "$(state_dir)/nodes" 2>/dev/null && echo * head)"
+check_up() {
+  holder >/dev/null || fail 2 "cluster '$name' is not up; \`$0 --name $name up\` makes it"
+}
+
+check_node() { # NAME
+  check_up
+  [[ -n $1 && -e $(state_dir)/nodes/$1 ]] ||
+    fail 2 "no node '$1'; there are: $(cd "$(state_dir)/nodes" && echo *)"
 }
 
 run() {
   ((${#command[@]})) || fail 2 "run needs -- and a command"
   local dir hosts='' total=0 node
   dir=$(state_dir)
-  holder >/dev/null || fail 2 "cluster '$name' is not up; \`$0 --name $name up\` makes it"
+  check_up
   for node in "$dir"/nodes/*; do
     hosts+=${hosts:+,}${node##*/}:$(<"$node")
     total=$((total + $(<"$node")))
@@ -164,6 +170,7 @@ run() {
 
 bytes() {
   local node
+  check_up
   for node in "$(state_dir)"/nodes/*; do
     printf '%s ' "${node##*/}"
     inside ip -n "${node##*/}" -s -o link show eth0 |
@@ -192,9 +199,10 @@ main() {
     run) parse_options "$@"; run ;;
     exec)
       local node=${1-}
-      check_node "$node"
+      check_up
+      [[ $node == head ]] || check_node "$node"
       shift
-      [[ ${1-} == -- ]] || fail 2 "exec needs a node, -- and a command"
+      [[ ${1-} == -- && $# -gt 1 ]] || fail 2 "exec needs a node, -- and a command"
       on_node "$node" "${@:2}"
       ;;
     bytes) bytes ;;
@@ -207,7 +215,9 @@ main() {
       trap 'exit 130' INT
       trap 'exit 143' TERM
       up setpriv --pdeathsig KILL >&2
-      run
+      # In the background, because a shell hears signals only between commands, or in `wait`.
+      run <&0 &
+      wait $!
       ;;
     *) usage >&2; fail 2 "unknown command '$action'" ;;
   esac

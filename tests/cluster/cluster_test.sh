@@ -48,6 +48,8 @@ check "bytes are counted" "$((sent > 1000))" 1
 check "a node's own commands" "$("$cluster" --name "$name" exec node1 -- hostname)" node1
 check "words stay whole" "$("$cluster" --name "$name" exec head -- printf '%s|' 'a b' "c'd")" "a b|c'd|"
 check "an exit status comes back" "$(status_of "$cluster" --name "$name" exec node0 -- bash -c 'exit 7')" 7
+check "no node" "$(status_of "$cluster" --name "$name" cut)" 2
+check "no command" "$(status_of "$cluster" --name "$name" exec node1 --)" 2
 check "an unknown node" "$(status_of "$cluster" --name "$name" cut node9)" 2
 
 reach='exec 3<>/dev/tcp/10.77.0.2/9' # nobody listens: refused at once if the cable is in
@@ -71,7 +73,9 @@ for signal in TERM KILL; do
   "$cluster" with --nodes 2 --ranks-per-node 1 -- sleep "100.$$" >"$TMPDIR/with" 2>&1 &
   until pgrep -f "sleep 100.$$" >/dev/null; do sleep 0.1; done
   kill "-$signal" $!
+  SECONDS=0
   wait $! || true
+  check "SIG$signal ends it at once" "$((SECONDS < 20))" 1
   for ((i = 0; i < 50 && $(left_over) > 0; i++)); do sleep 0.1; done
   check "SIG$signal leaves no process" "$(left_over)" 0
 done
