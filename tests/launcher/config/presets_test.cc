@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "launcher/config/sweep_loader.h"
 #include "tests/launcher/config/config_text.h"
 
 namespace equipoise::launcher {
@@ -34,6 +35,21 @@ TEST(Presets, AllAreValidAndPrintAsThemselves) {
     EXPECT_EQ(again->resolved_text, loaded->resolved_text);
   }
   EXPECT_EQ(num_presets, 4);
+}
+
+TEST(Studies, RowsAndSweepsAreValid) {
+  const std::string folder = "configs/studies/routers/";
+  int num_rows = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(folder + "rows")) {
+    const auto loaded = Load(entry.path().string(), {}, 1);
+    EXPECT_TRUE(loaded.ok()) << loaded.status().message();
+    ++num_rows;
+  }
+  EXPECT_EQ(num_rows, 12);
+  for (const char* file : {"main.textproto", "ablation.textproto"}) {
+    const auto sweep = LoadSweep(folder + file, {});
+    EXPECT_TRUE(sweep.ok()) << sweep.status().message();
+  }
 }
 
 // Parameters by the models' published layer shapes; all but the norms' few.
