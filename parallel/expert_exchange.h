@@ -2,12 +2,18 @@
 #define EQUIPOISE_PARALLEL_EXPERT_EXCHANGE_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "comm/communicator.h"
 #include "comm/exchange/row_exchange.h"
+#include "comm/exchange/row_multicast.h"
+#include "comm/topology.h"
 #include "core/device/context.h"
 #include "core/tensor/tensor_view.h"
 #include "routing/dispatch_plan.h"
@@ -15,61 +21,86 @@
 
 namespace equipoise::parallel {
 
-// Where the copies of one MoE layer go: the dispatch plans of all ranks of the expert group, as
-// far as they concern this rank. Made once per layer and micro-batch; both directions, forward and
-// backward, take it. Views live in the workspace that `Plan` was given.
+// Where the copies of one MoE layer go, as far as it concerns this rank. Made once per layer and
+// micro-batch; both directions, forward and backward, take it. Views live in the workspace that
+// `Plan` was given.
 struct ExchangePlan {
-  int64_t num_received = 0;  // rows that this rank's experts compute
-  // I64 [E_r + 1]: run of each local expert among the received rows.
-  TensorView offsets;
-  // I64 [num_received], see arrival_order.h.
+  int64_t num_rows = 0;  // copies that this rank's experts compute
+  TensorView offsets;    // I64 [E_r + 1]: run of each local expert among them
+  comm::WaitPlace place;
+
+  // The rest belongs to the algorithm that made the plan.
+  // Copies of the tokens at hand: of this rank's (CopyExchange), or of those that came to its
+  // experts (TokenExchange). Their gates.
+  routing::DispatchPlan copies;
+  TensorView gates;
+  // CopyExchange: rows between ranks, and arrival_order.h.
+  comm::RowMatrix to_experts;
+  comm::RowMatrix to_home;
   TensorView arrival_of;
   TensorView sorted_of;
-  // The rows per peer on the way to the experts, and on the way home.
-  comm::RowCounts to_experts;
-  comm::RowCounts to_home;
-  // For the names of waits.
-  comm::WaitPlace place;
+  // TokenExchange.
+  comm::MulticastPlan tokens;
 };
 
-// Moves token copies to the ranks of their experts and back. The one place where routing's plan
-// meets comm's rows. The two directions are each other's transpose, so the four transfers of a
-// layer (dispatch, combine, and their backward passes) are two functions:
+// Moves tokens to the ranks of their experts, and what the experts make of them back. The one place
+// where routing's choice meets comm's rows. All algorithms give each expert the same rows in the
+// same order (source rank, token), and the same sums up to rounding.
 //
-//   dispatch forward, combine backward:  ToExperts
-//   combine forward, dispatch backward:  ToHome
+// The four transfers of a layer come in pairs, each the other's transpose: Dispatch and
+// DispatchBackward, Combine and CombineBackward. Collective over the group, also without tokens.
 //
 // One per rank, for all layers; belongs to one thread; the communicator outlives it.
 class ExpertExchange {
  public:
-  // `group` holds every expert once, placement.num_owners() == group.size().
-  ExpertExchange(comm::Communicator& group, routing::ExpertPlacement placement,
-                 std::unique_ptr<comm::RowExchange> rows);
+  virtual ~ExpertExchange() = default;
 
+  // As in configurations: "flat", "two_level", "two_level_dedup".
+  virtual const std::string& name() const = 0;
   const routing::ExpertPlacement& placement() const { return placement_; }
 
-  // Exchanges counts (one all-to-all of E numbers). Collective over the group, also with no copies.
+  // Counts travel in one small all-gather. expert_ids I32 [T, K], -1 for no copy; gates [T, K].
   // `place` names this plan's waits, also the later ones.
-  absl::StatusOr<ExchangePlan> Plan(const Context& context, Workspace& space,
-                                    const routing::DispatchPlan& dispatch,
-                                    const comm::WaitPlace& place = {});
+  virtual absl::StatusOr<ExchangePlan> Plan(const Context& context, Workspace& space,
+                                            ConstTensorView expert_ids, TensorView gates,
+                                            const comm::WaitPlace& place) = 0;
 
-  // copies [C, H] in the order of the dispatch plan -> rows [num_received, H], sorted by expert.
-  // The result lives in `space`, or is `copies` itself when the group is one rank. `what` names the
-  // wait: "dispatch", "backward combine".
-  absl::StatusOr<TensorView> ToExperts(const Context& context, Workspace& space,
-                                       const ExchangePlan& plan, TensorView copies,
-                                       const char* what = "dispatch");
-  // rows [num_received, H] sorted by expert -> copies [C, H]; the same in reverse.
-  absl::StatusOr<TensorView> ToHome(const Context& context, Workspace& space,
-                                    const ExchangePlan& plan, TensorView rows,
-                                    const char* what = "combine");
+  // Adds to rows [n, H], which hold tokens I64 [n] of this rank: what experts read besides x.
+  using InputTerm = std::function<void(ConstTensorView tokens, TensorView rows)>;
 
- private:
-  comm::Communicator& group_;
-  routing::ExpertPlacement placement_;
-  std::unique_ptr<comm::RowExchange> rows_;
+  // x [T, H] -> rows [num_rows, H] in `space`, sorted by expert. `term` may be empty.
+  virtual absl::StatusOr<TensorView> Dispatch(const Context& context, Workspace& space,
+                                              const ExchangePlan& plan, ConstTensorView x,
+                                              const InputTerm& term) = 0;
+  // dx [T, H] becomes the sum over a token's copies of drows [num_rows, H].
+  virtual absl::Status DispatchBackward(const Context& context, const ExchangePlan& plan,
+                                        TensorView drows, TensorView dx) = 0;
+
+  // Adds to y [T, H] the sum over a token's copies of gate * outputs [num_rows, H]. Returns what
+  // CombineBackward wants: outputs themselves, or memory in `space`.
+  virtual absl::StatusOr<TensorView> Combine(const Context& context, Workspace& space,
+                                             const ExchangePlan& plan, TensorView outputs,
+                                             TensorView y) = 0;
+  // dy [T, H] -> gradients of the outputs [num_rows, H], in context.scratch, and of the gates:
+  // dgates [T, K], 0 where there is no copy.
+  virtual absl::StatusOr<TensorView> CombineBackward(const Context& context,
+                                                     const ExchangePlan& plan, ConstTensorView kept,
+                                                     ConstTensorView dy, TensorView dgates) = 0;
+
+ protected:
+  explicit ExpertExchange(routing::ExpertPlacement placement) : placement_(std::move(placement)) {}
+
+  const routing::ExpertPlacement placement_;
 };
+
+// Makes the algorithm `name` for `group`, which holds every expert once: placement.num_owners() ==
+// group.size(). Collective. InvalidArgument lists the known names.
+absl::StatusOr<std::unique_ptr<ExpertExchange>> MakeExpertExchange(
+    const std::string& name, comm::Communicator& group, const Context& context,
+    routing::ExpertPlacement placement);
+
+// All names, as in configurations.
+std::vector<std::string> ExpertExchangeNames();
 
 }  // namespace equipoise::parallel
 

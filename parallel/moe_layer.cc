@@ -4,7 +4,6 @@
 #include "core/base/status_macros.h"
 #include "core/nn/declare.h"
 #include "core/ops/elementwise.h"
-#include "core/ops/permute.h"
 #include "core/ops/rms_norm.h"
 
 namespace equipoise::parallel {
@@ -64,13 +63,10 @@ absl::StatusOr<MoeLayer::Saved> MoeLayer::Forward(const StepContext& context,
                                                   TensorView h_out) {
   Saved saved;
   EQ_RETURN_IF_ERROR(Route(context, batch, h, saved));
-  EQ_RETURN_IF_ERROR(RunExperts(context, batch, saved));
-  const ScopedPhase phase(context.timers, Phase::kCombine);
   Copy(context.device, h, h_out);
-  WeightedCombine(context.device, saved.returned, saved.dispatch.slots, saved.routed.gates,
-                  /*accumulate=*/true, h_out);
+  EQ_RETURN_IF_ERROR(RunExperts(context, batch, saved, h_out));
   if (shared_) {
-    const ScopedPhase shared_phase(context.timers, Phase::kExperts);
+    const ScopedPhase phase(context.timers, Phase::kExperts);
     saved.shared = shared_->Forward(context.device, saved.norm, h_out);
   }
   return saved;
@@ -101,64 +97,54 @@ absl::Status MoeLayer::Route(const StepContext& context, const MicroBatch& batch
   if (context.domain_loads != nullptr) {
     context.domain_loads->Record(device, index_, saved.routed.expert_ids, batch.domains);
   }
-  saved.dispatch =
-      routing::MakeDispatchPlan(device, saved.routed.expert_ids, exchange_.placement());
   return absl::OkStatus();
 }
 
-absl::Status MoeLayer::RunExperts(const StepContext& context, const MicroBatch& batch,
-                                  Saved& saved) {
+absl::Status MoeLayer::RunExperts(const StepContext& context, const MicroBatch& batch, Saved& saved,
+                                  TensorView h_out) {
   const Context& device = context.device;
   Workspace& space = *device.activations;
-  const DType dtype = saved.norm.dtype();
-  const int64_t hidden = options_.hidden;
   TensorView rows;
   {
     const ScopedPhase phase(context.timers, Phase::kDispatch);
     EQ_ASSIGN_OR_RETURN(saved.exchange,
-                        exchange_.Plan(device, space, saved.dispatch, batch.place.OfLayer(layer_)));
-    const TensorView copies = space.Allocate(dtype, {saved.dispatch.num_copies, hidden});
-    GatherRows(device, saved.norm, saved.dispatch.source_rows, copies);
+                        exchange_.Plan(device, space, saved.routed.expert_ids, saved.routed.gates,
+                                       batch.place.OfLayer(layer_)));
+    ExpertExchange::InputTerm term;
     if (router_->adds_to_expert_input()) {
-      router_->AddToExpertInput(device, InputOf(batch, saved), saved.routed,
-                                saved.dispatch.source_rows, copies);
+      term = [&](ConstTensorView tokens, TensorView copies) {
+        router_->AddToExpertInput(device, InputOf(batch, saved), saved.routed, tokens, copies);
+      };
     }
-    EQ_ASSIGN_OR_RETURN(rows, exchange_.ToExperts(device, space, saved.exchange, copies));
+    EQ_ASSIGN_OR_RETURN(rows, exchange_.Dispatch(device, space, saved.exchange, saved.norm, term));
   }
-  const TensorView outputs = space.Allocate(dtype, rows.shape());
+  const TensorView outputs = space.Allocate(rows.dtype(), rows.shape());
   {
     const ScopedPhase phase(context.timers, Phase::kExperts);
     saved.experts = experts_->Forward(device, rows, saved.exchange.offsets, outputs);
   }
   const ScopedPhase phase(context.timers, Phase::kCombine);
-  EQ_ASSIGN_OR_RETURN(saved.returned, exchange_.ToHome(device, space, saved.exchange, outputs));
+  EQ_ASSIGN_OR_RETURN(saved.returned,
+                      exchange_.Combine(device, space, saved.exchange, outputs, h_out));
   return absl::OkStatus();
 }
 
 absl::Status MoeLayer::BackwardExperts(const StepContext& context, const Saved& saved,
                                        ConstTensorView dh, TensorView dgates, TensorView dnorm) {
   const Context& device = context.device;
-  Workspace& scratch = *device.scratch;
-  const DType dtype = dh.dtype();
   TensorView doutputs;
   {
     const ScopedPhase phase(context.timers, Phase::kCombine);
-    const TensorView dreturned = scratch.Allocate(dtype, saved.returned.shape());
-    WeightedCombineBackward(device, saved.returned, saved.dispatch.slots, saved.routed.gates, dh,
-                            dreturned, dgates);
-    EQ_ASSIGN_OR_RETURN(doutputs, exchange_.ToExperts(device, scratch, saved.exchange, dreturned,
-                                                      "backward combine"));
+    EQ_ASSIGN_OR_RETURN(
+        doutputs, exchange_.CombineBackward(device, saved.exchange, saved.returned, dh, dgates));
   }
-  const TensorView drows = scratch.Allocate(dtype, saved.experts.x.shape());
+  const TensorView drows = device.scratch->Allocate(dh.dtype(), saved.experts.x.shape());
   {
     const ScopedPhase phase(context.timers, Phase::kExperts);
     experts_->Backward(device, saved.experts, doutputs, drows);
   }
   const ScopedPhase phase(context.timers, Phase::kDispatch);
-  EQ_ASSIGN_OR_RETURN(const TensorView dcopies, exchange_.ToHome(device, scratch, saved.exchange,
-                                                                 drows, "backward dispatch"));
-  GatherRowsBackward(device, dcopies, saved.dispatch.slots, /*accumulate=*/false, dnorm);
-  return absl::OkStatus();
+  return exchange_.DispatchBackward(device, saved.exchange, drows, dnorm);
 }
 
 absl::Status MoeLayer::Backward(const StepContext& context, const MicroBatch& batch,

@@ -14,7 +14,6 @@
 #include "parallel/expert_exchange.h"
 #include "parallel/micro_batch.h"
 #include "parallel/model_options.h"
-#include "routing/dispatch_plan.h"
 #include "routing/router.h"
 
 namespace equipoise::parallel {
@@ -36,10 +35,9 @@ class MoeLayer {
     ConstTensorView input;         // [T, H], the caller's
     TensorView norm, inverse_rms;  // [T, H], [T]
     routing::RouterOutput routed;
-    routing::DispatchPlan dispatch;
     ExchangePlan exchange;
     ExpertBank::Saved experts;  // rows at this rank's experts
-    TensorView returned;        // [C, H], the experts' outputs back home
+    TensorView returned;        // what the exchange keeps of the experts' outputs
     FeedForward::Saved shared;
   };
 
@@ -64,7 +62,9 @@ class MoeLayer {
 
   absl::Status Route(const StepContext& context, const MicroBatch& batch, ConstTensorView h,
                      Saved& saved);
-  absl::Status RunExperts(const StepContext& context, const MicroBatch& batch, Saved& saved);
+  // Adds what the experts make of it to h_out.
+  absl::Status RunExperts(const StepContext& context, const MicroBatch& batch, Saved& saved,
+                          TensorView h_out);
   // The gradient of `norm` that comes back through the experts; fills dgates.
   absl::Status BackwardExperts(const StepContext& context, const Saved& saved, ConstTensorView dh,
                                TensorView dgates, TensorView dnorm);

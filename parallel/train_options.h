@@ -19,7 +19,7 @@ struct LayoutOptions {
   int expert_parallel = 0;
   // Owner (in [0, expert_parallel)) of every expert; empty: contiguous and even.
   std::vector<int> expert_owner;
-  // All-to-all algorithm, one of comm::RowExchangeKinds().
+  // All-to-all algorithm, one of ExpertExchangeNames().
   std::string exchange = "flat";
   // Elements of a gradient bucket: what travels while earlier layers still compute.
   int64_t bucket_elements = int64_t{1} << 20;

@@ -6,7 +6,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "comm/collectives.h"
-#include "comm/exchange/row_exchange.h"
 #include "comm/host_mirror.h"
 #include "core/base/check.h"
 #include "core/base/status_macros.h"
@@ -96,8 +95,8 @@ absl::Status TrainStep::CreateModel(Device& device) {
   EQ_ASSIGN_OR_RETURN(mesh_, Mesh::Create(world_, options_.layout.expert_parallel));
   comm::Communicator& experts = mesh_->expert();
   EQ_ASSIGN_OR_RETURN(routing::ExpertPlacement placement, MakePlacement(options_, experts.size()));
-  EQ_ASSIGN_OR_RETURN(auto rows, comm::MakeRowExchange(options_.layout.exchange, experts));
-  exchange_ = std::make_unique<ExpertExchange>(experts, std::move(placement), std::move(rows));
+  EQ_ASSIGN_OR_RETURN(exchange_, MakeExpertExchange(options_.layout.exchange, experts, context_,
+                                                    std::move(placement)));
   EQ_ASSIGN_OR_RETURN(model_, Transformer::Create(options_.model, options_.layout.recompute,
                                                   *exchange_, experts.rank(), parameters_));
   const int64_t alignment[kNumParameterGroups] = {world_.size(), mesh_->expert_data().size()};

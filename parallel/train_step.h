@@ -17,6 +17,7 @@
 #include "core/tensor/tensor.h"
 #include "parallel/batch_layout.h"
 #include "parallel/domain_loads.h"
+#include "parallel/expert_exchange.h"
 #include "parallel/gradient_sync.h"
 #include "parallel/mesh.h"
 #include "parallel/router_statistics.h"

@@ -10,9 +10,10 @@ class FlatRowExchange final : public RowExchange {
 
   const std::string& name() const override { return name_; }
 
-  absl::StatusOr<Work> Start(const Context& context, const RowCounts& counts, ConstTensorView send,
-                             TensorView receive) override {
-    return StartAllToAllRows(group_, context, send, counts.send, receive, counts.receive);
+  absl::Status Run(const Context& context, const RowMatrix& rows, ConstTensorView send,
+                   TensorView receive, const WaitOptions& wait) override {
+    return AllToAllRows(group_, context, send, rows.From(group_.rank()), receive,
+                        rows.To(group_.rank()), wait);
   }
 
  private:

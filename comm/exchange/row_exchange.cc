@@ -2,43 +2,37 @@
 
 #include <numeric>
 
-#include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
-
 namespace equipoise::comm {
 namespace {
 
-struct Entry {
-  const char* kind;
-  std::unique_ptr<RowExchange> (*make)(Communicator& group);
-};
-constexpr Entry kRegistry[] = {
-    {"flat", MakeFlatRowExchange},
-};
+int64_t Sum(const std::vector<int64_t>& values) {
+  return std::accumulate(values.begin(), values.end(), int64_t{0});
+}
 
 }  // namespace
 
-std::vector<std::string> RowExchangeKinds() {
-  std::vector<std::string> kinds;
-  for (const Entry& entry : kRegistry) kinds.emplace_back(entry.kind);
-  return kinds;
+std::vector<int64_t> RowMatrix::From(int rank) const {
+  std::vector<int64_t> rows;
+  for (int to = 0; to < num_ranks(); ++to) rows.push_back(at(rank, to));
+  return rows;
 }
 
-absl::StatusOr<std::unique_ptr<RowExchange>> MakeRowExchange(const std::string& kind,
-                                                             Communicator& group) {
-  for (const Entry& entry : kRegistry) {
-    if (kind == entry.kind) return entry.make(group);
+std::vector<int64_t> RowMatrix::To(int rank) const {
+  std::vector<int64_t> rows;
+  for (int from = 0; from < num_ranks(); ++from) rows.push_back(at(from, rank));
+  return rows;
+}
+
+int64_t RowMatrix::TotalFrom(int rank) const { return Sum(From(rank)); }
+
+int64_t RowMatrix::TotalTo(int rank) const { return Sum(To(rank)); }
+
+RowMatrix RowMatrix::Transposed() const {
+  RowMatrix transposed(num_ranks());
+  for (int from = 0; from < num_ranks(); ++from) {
+    for (int to = 0; to < num_ranks(); ++to) transposed.set(to, from, at(from, to));
   }
-  return absl::NotFoundError(absl::StrCat("no exchange is called '", kind, "'; there are ",
-                                          absl::StrJoin(RowExchangeKinds(), ", ")));
-}
-
-int64_t RowCounts::total_send() const {
-  return std::accumulate(send.begin(), send.end(), int64_t{0});
-}
-
-int64_t RowCounts::total_receive() const {
-  return std::accumulate(receive.begin(), receive.end(), int64_t{0});
+  return transposed;
 }
 
 }  // namespace equipoise::comm

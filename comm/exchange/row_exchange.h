@@ -3,53 +3,69 @@
 
 #include <cstdint>
 #include <memory>
-#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
-#include "absl/status/statusor.h"
 #include "comm/communicator.h"
+#include "comm/topology.h"
 
 namespace equipoise::comm {
 
-// Rows per peer, as this rank sees one all-to-all. A value.
-struct RowCounts {
-  std::vector<int64_t> send;     // [size()], rows from here to rank i
-  std::vector<int64_t> receive;  // [size()], rows from rank i to here
+// Rows from every rank to every other in one all-to-all; the same on all ranks, so that ranks which
+// pass rows on know what is coming. A value.
+class RowMatrix {
+ public:
+  RowMatrix() = default;
+  explicit RowMatrix(int ranks) : ranks_(static_cast<size_t>(ranks)), rows_(ranks_ * ranks_, 0) {}
 
-  int64_t total_send() const;
-  int64_t total_receive() const;
+  int num_ranks() const { return static_cast<int>(ranks_); }
+  int64_t at(int from, int to) const { return rows_[Index(from, to)]; }
+  void set(int from, int to, int64_t rows) { rows_[Index(from, to)] = rows; }
+
+  // [num_ranks()]: what a rank sends to each, and gets from each.
+  std::vector<int64_t> From(int rank) const;
+  std::vector<int64_t> To(int rank) const;
+  int64_t TotalFrom(int rank) const;
+  int64_t TotalTo(int rank) const;
   // The way back: rows return to where they came from.
-  RowCounts Transposed() const { return {receive, send}; }
+  RowMatrix Transposed() const;
+
+ private:
+  size_t Index(int from, int to) const {
+    return static_cast<size_t>(from) * ranks_ + static_cast<size_t>(to);
+  }
+
+  size_t ranks_ = 0;
+  std::vector<int64_t> rows_;  // [from, to]
 };
 
 // One all-to-all algorithm over the ranks of a communicator. Knows rows, ranks and nodes; nothing
-// of experts. Every algorithm delivers the same rows to the same places as `flat`.
+// of experts. Every algorithm delivers the same rows to the same places, bit for bit.
 // One per rank; belongs to one thread; the communicator outlives it.
 class RowExchange {
  public:
   virtual ~RowExchange() = default;
-  // As in configurations: "flat".
+  // As in configurations: "flat", "two_level".
   virtual const std::string& name() const = 0;
 
-  // Starts moving `send` [counts.total_send(), ...] rows, grouped by destination rank, into
-  // `receive` [counts.total_receive(), ...], grouped by source rank. Completion as Communicator.
-  virtual absl::StatusOr<Work> Start(const Context& context, const RowCounts& counts,
-                                     ConstTensorView send, TensorView receive) = 0;
+  // Moves `send` [rows.TotalFrom(me), ...], grouped by destination rank, into `receive`
+  // [rows.TotalTo(me), ...], grouped by source rank. Done when it returns. Takes memory from
+  // context.scratch while it runs.
+  virtual absl::Status Run(const Context& context, const RowMatrix& rows, ConstTensorView send,
+                           TensorView receive, const WaitOptions& wait) = 0;
 };
 
-// One message per pair of ranks: T*K*(R-1)/R*H elements leave a rank in R-1 messages.
+// One message per pair of ranks: a rank starts R - 1 of them, R - G across the slow link.
 std::unique_ptr<RowExchange> MakeFlatRowExchange(Communicator& group);
 
-// The algorithms that configurations can name, in the order of the table in row_exchange.cc. To add
-// one, write its file and add a line there.
-std::vector<std::string> RowExchangeKinds();
-
-// The algorithm called `kind`. NotFound, naming those there are, for any other name. Collective
-// over `group`.
-absl::StatusOr<std::unique_ptr<RowExchange>> MakeRowExchange(const std::string& kind,
-                                                             Communicator& group);
+// First inside the node, to the rank that serves as door to the destination (the one of the same
+// local rank), then between equal local ranks: G - 1 messages inside and N - 1 across, each G times
+// as large. The same bytes cross the slow link; those inside grow by what is passed on. (HetuMoE,
+// Nie et al., 2022; Tutel's 2DH, Hwang et al., 2023.) Where nodes differ in size, the local rank is
+// taken modulo the size. `topology` is that of `group`.
+std::unique_ptr<RowExchange> MakeTwoLevelRowExchange(Communicator& group, Topology topology);
 
 }  // namespace equipoise::comm
 

@@ -6,7 +6,7 @@
 
 namespace equipoise {
 
-// y[i] = x[rows[i]]. x [T, H], rows I64 [C] in [0, T), y [C, H].
+// y[i] = x[rows[i]]. x [T, H] of any element type, rows I64 [C] in [0, T), y [C, H].
 void GatherRows(const Context& context, ConstTensorView x, ConstTensorView rows, TensorView y);
 
 // The transpose of gathering every token into its copies:

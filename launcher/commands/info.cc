@@ -9,7 +9,6 @@
 #include "absl/strings/str_join.h"
 #include "comm/backends/mpi/communicator.h"
 #include "comm/backends/self/communicator.h"
-#include "comm/exchange/row_exchange.h"
 #include "comm/topology.h"
 #include "core/base/status_macros.h"
 #include "core/device/context.h"
@@ -19,6 +18,7 @@
 #include "launcher/commands/exit_code.h"
 #include "launcher/commands/flags.h"
 #include "launcher/version.h"
+#include "parallel/expert_exchange.h"
 #include "routing/router.h"
 
 namespace equipoise::launcher {
@@ -70,7 +70,7 @@ int RunInfoCommand(const Invocation& invocation) {
       MakeCpuDevice()->description(), "\n", "cuda       ", EQUIPOISE_CUDA, "\n", "oneDNN     ",
       cpu::OneDnnVersion(), "\n", "Highway    ", cpu::VectorTarget(), "\n",
       "comm       self, mpi (", comm::MpiLibraryVersion(), ")\n", "exchange   ",
-      absl::StrJoin(comm::RowExchangeKinds(), ", "), "\n", "routers    ",
+      absl::StrJoin(parallel::ExpertExchangeNames(), ", "), "\n", "routers    ",
       absl::StrJoin(routing::RouterKinds(), ", "), "\n", "topology   ", *topology, "\n",
       invocation.launch.num_ranks.has_value() ? "" : "           (mpirun -np N for more ranks)\n");
   std::fputs(text.c_str(), stdout);

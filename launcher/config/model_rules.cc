@@ -7,11 +7,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "comm/exchange/row_exchange.h"
 #include "core/nn/parameter.h"
 #include "launcher/config/rule_context.h"
 #include "launcher/config/suggest.h"
 #include "launcher/config/translate.h"
+#include "parallel/expert_exchange.h"
 #include "routing/router.h"
 
 namespace equipoise::launcher {
@@ -154,7 +154,7 @@ void CheckMoeRules(const RuleContext& context) {
 
 void CheckLayoutRules(const RuleContext& context) {
   const config::Layout& layout = context.config.layout();
-  const std::vector<std::string> exchanges = comm::RowExchangeKinds();
+  const std::vector<std::string> exchanges = parallel::ExpertExchangeNames();
   if (context.Usable({"layout.exchange"}) &&
       std::find(exchanges.begin(), exchanges.end(), layout.exchange()) == exchanges.end()) {
     context.Fail(

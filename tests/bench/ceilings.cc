@@ -43,8 +43,10 @@ absl::StatusOr<Ceilings> Ceilings::Create(comm::Communicator& world, RankMemory&
   const Shape moved = {rows_per_rank * world.size(), options.hidden};
   EQ_ASSIGN_OR_RETURN(ceilings.source_, MakeFilled(memory, moved, 1.0));
   EQ_ASSIGN_OR_RETURN(ceilings.target_, MakeFilled(memory, moved, 0.0));
-  ceilings.counts_.send.assign(static_cast<size_t>(world.size()), rows_per_rank);
-  ceilings.counts_.receive = ceilings.counts_.send;
+  ceilings.counts_ = comm::RowMatrix(world.size());
+  for (int from = 0; from < world.size(); ++from) {
+    for (int to = 0; to < world.size(); ++to) ceilings.counts_.set(from, to, rows_per_rank);
+  }
   return ceilings;
 }
 
@@ -57,10 +59,8 @@ absl::StatusOr<double> Ceilings::MeasureCopy() {
 }
 
 absl::StatusOr<double> Ceilings::MeasureExchange() {
-  EQ_ASSIGN_OR_RETURN(const double seconds, stopwatch_->Time([&]() -> absl::Status {
-    EQ_ASSIGN_OR_RETURN(comm::Work work, exchange_->Start(memory_->context(), counts_,
-                                                          source_.view(), target_.view()));
-    return work.Wait(comm::WaitOptions());
+  EQ_ASSIGN_OR_RETURN(const double seconds, stopwatch_->Time([&] {
+    return exchange_->Run(memory_->context(), counts_, source_.view(), target_.view(), {});
   }));
   return static_cast<double>(source_.view().num_bytes()) / seconds;
 }

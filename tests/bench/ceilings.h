@@ -56,7 +56,7 @@ class Ceilings {
   std::vector<Product> products_;
   ProductTimer product_timer_;
   Tensor source_, target_;  // F32 [moved rows, H]
-  comm::RowCounts counts_;  // the same number to and from every rank
+  comm::RowMatrix counts_;  // the same number to and from every rank
   std::unique_ptr<comm::RowExchange> exchange_;
   std::vector<std::vector<double>> product_rates_;
   std::vector<double> gemm_rates_;

@@ -16,6 +16,7 @@
 #include "core/base/status_macros.h"
 #include "core/ops/elementwise.h"
 #include "core/telemetry/timers.h"
+#include "parallel/copy_exchange.h"
 #include "parallel/moe_layer.h"
 #include "parallel/router_statistics.h"
 #include "routing/placement.h"
@@ -112,7 +113,7 @@ class LayerUnderTest {
       : memory_(memory), shape_(shape), batch_tokens_(shape.tokens * world.size()) {}
 
   absl::Status CreateLayer(comm::Communicator& world) {
-    exchange_ = std::make_unique<parallel::ExpertExchange>(
+    exchange_ = std::make_unique<parallel::CopyExchange>(
         world, routing::ExpertPlacement::Contiguous(shape_.experts, world.size()),
         comm::MakeFlatRowExchange(world));
     EQ_ASSIGN_OR_RETURN(layer_, parallel::MoeLayer::Create(ModelOf(shape_), 0, 0, "layer.",

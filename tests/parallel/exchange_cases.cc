@@ -5,15 +5,15 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <optional>
-#include <utility>
+#include <span>
+#include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "comm/collectives.h"
-#include "comm/exchange/row_exchange.h"
+#include "core/base/check.h"
 #include "core/base/rng.h"
 #include "core/base/status_macros.h"
-#include "core/ops/permute.h"
 #include "parallel/expert_exchange.h"
 #include "tests/parallel/routing_scenario.h"
 #include "tests/support/compare.h"
@@ -33,10 +33,15 @@ absl::Status Wrong(const std::string& what) { return absl::InternalError(what); 
 class Side {
  public:
   static absl::StatusOr<std::unique_ptr<Side>> Create(comm::Communicator& world,
-                                                      const RoutingScenario& scenario) {
-    std::unique_ptr<Side> side(new Side(world, scenario));
-    EQ_ASSIGN_OR_RETURN(side->plan_,
-                        side->exchange_.Plan(side->context(), side->space(), side->dispatch_));
+                                                      const std::string& exchange,
+                                                      const RoutingScenario& scenario,
+                                                      DType dtype) {
+    std::unique_ptr<Side> side(new Side(world, scenario, dtype));
+    EQ_ASSIGN_OR_RETURN(side->exchange_, parallel::MakeExpertExchange(
+                                             exchange, world, side->context(), scenario.placement));
+    if (side->exchange_->name() != exchange) return Wrong("it has another name");
+    EQ_ASSIGN_OR_RETURN(side->plan_, side->exchange_->Plan(side->context(), side->space(),
+                                                           side->table_, side->gates_, {}));
     return side;
   }
 
@@ -44,8 +49,9 @@ class Side {
   const RoutingScenario& scenario() const { return scenario_; }
   const Context& context() const { return memory_.context(); }
   TestContext& memory() { return memory_; }
-  const routing::DispatchPlan& dispatch() const { return dispatch_; }
+  DType dtype() const { return dtype_; }
   const ExchangePlan& plan() const { return plan_; }
+  TensorView gates() const { return gates_; }
   int64_t num_tokens() const { return scenario_.num_tokens(world_.rank()); }
   const std::vector<int32_t>& ids() const {
     return scenario_.ids[static_cast<size_t>(world_.rank())];
@@ -55,175 +61,160 @@ class Side {
     return StreamKey(static_cast<uint64_t>(world_.rank()), what + scenario_.name);
   }
 
-  absl::StatusOr<TensorView> ToExperts(TensorView copies) {
-    return exchange_.ToExperts(context(), space(), plan_, copies);
+  absl::StatusOr<TensorView> Dispatch(ConstTensorView x,
+                                      const ExpertExchange::InputTerm& term = nullptr) {
+    return exchange_->Dispatch(context(), space(), plan_, x, term);
   }
-  absl::StatusOr<TensorView> ToHome(TensorView rows) {
-    return exchange_.ToHome(context(), space(), plan_, rows);
+  absl::Status DispatchBackward(TensorView drows, TensorView dx) {
+    return exchange_->DispatchBackward(context(), plan_, drows, dx);
   }
-  // The forward pass of dispatch: tokens [T, H] -> rows [num_received, H].
-  absl::StatusOr<TensorView> Dispatch(ConstTensorView x) {
-    const TensorView copies = memory_.Zeros(x.dtype(), {dispatch_.num_copies, kHidden});
-    GatherRows(context(), x, dispatch_.source_rows, copies);
-    return ToExperts(copies);
+  absl::StatusOr<TensorView> Combine(TensorView outputs, TensorView y) {
+    return exchange_->Combine(context(), space(), plan_, outputs, y);
+  }
+  absl::StatusOr<TensorView> CombineBackward(ConstTensorView kept, ConstTensorView dy,
+                                             TensorView dgates) {
+    return exchange_->CombineBackward(context(), plan_, kept, dy, dgates);
   }
 
  private:
-  Side(comm::Communicator& world, const RoutingScenario& scenario)
-      : world_(world),
-        scenario_(scenario),
-        memory_(size_t{1} << 26),
-        exchange_(world, scenario.placement, comm::MakeFlatRowExchange(world)) {
+  Side(comm::Communicator& world, const RoutingScenario& scenario, DType dtype)
+      : world_(world), scenario_(scenario), dtype_(dtype), memory_(size_t{1} << 26) {
     const std::vector<double> values(ids().begin(), ids().end());
-    const TensorView table = memory_.Make(DType::kI32, {num_tokens(), scenario.top_k}, values);
-    dispatch_ = routing::MakeDispatchPlan(context(), table, scenario.placement);
+    table_ = memory_.Make(DType::kI32, {num_tokens(), scenario.top_k}, values);
+    gates_ = memory_.Make(dtype, {num_tokens(), scenario.top_k}, GatesThatSumToOne());
+  }
+  // Positive gates that sum to one over the copies a token has; 0 for the dropped ones.
+  std::vector<double> GatesThatSumToOne() const {
+    const size_t top_k = static_cast<size_t>(scenario_.top_k);
+    std::vector<double> gates(ids().size());
+    const Philox random(Key("gates"));
+    for (size_t first = 0; first < gates.size(); first += top_k) {
+      double sum = 0.0;
+      for (size_t i = first; i < first + top_k; ++i) {
+        if (ids()[i] >= 0) sum += gates[i] = 0.1 + random.Uniform(i);
+      }
+      for (size_t i = first; i < first + top_k && sum > 0.0; ++i) gates[i] /= sum;
+    }
+    return gates;
   }
   Workspace& space() { return *context().activations; }
 
   comm::Communicator& world_;
   const RoutingScenario& scenario_;
+  const DType dtype_;
   TestContext memory_;
-  ExpertExchange exchange_;
-  routing::DispatchPlan dispatch_;
+  TensorView table_;
+  TensorView gates_;
+  std::unique_ptr<ExpertExchange> exchange_;
   ExchangePlan plan_;
 };
 
-absl::Status ForEachScenario(comm::Communicator& world,
+absl::Status ForEachScenario(comm::Communicator& world, const std::string& exchange, DType dtype,
                              const std::function<absl::Status(Side&)>& check) {
   for (const RoutingScenario& scenario : RoutingScenarios(world.size())) {
-    EQ_ASSIGN_OR_RETURN(const std::unique_ptr<Side> side, Side::Create(world, scenario));
+    EQ_ASSIGN_OR_RETURN(const std::unique_ptr<Side> side,
+                        Side::Create(world, exchange, scenario, dtype));
     const absl::Status status = check(*side);
     if (!status.ok()) return Wrong(absl::StrCat(scenario.name, ": ", status.message()));
   }
   return absl::OkStatus();
 }
 
-// A copy as its row spells it.
-struct CopyName {
-  double rank, token, k, expert;
-  std::vector<double> Row() const {
-    return {rank, token, k, expert, ((rank * 32 + token) * 8 + k) * 16 + expert};
-  }
-};
+// A token as its row spells it, and what is added to it on the way to its experts.
+std::vector<double> NameOfToken(double rank, double token) {
+  return {rank, token, 32 * rank + token, token - rank, 1.0};
+}
+constexpr double kTerm = 0.5;
 
-// The copy that is entry `i` of the ids [T, K] of a rank.
-CopyName NameOfCopy(size_t rank, size_t i, int top_k, int expert) {
-  const size_t per_token = static_cast<size_t>(top_k);
-  const size_t token = i / per_token;
-  return {static_cast<double>(rank), static_cast<double>(token), static_cast<double>(i % per_token),
-          static_cast<double>(expert)};
+// Rows [T, H] that say whose they are.
+TensorView NamedTokens(Side& side) {
+  std::vector<double> values;
+  for (int64_t token = 0; token < side.num_tokens(); ++token) {
+    for (const double value : NameOfToken(side.world().rank(), static_cast<double>(token))) {
+      values.push_back(value);
+    }
+  }
+  return side.memory().Make(side.dtype(), {side.num_tokens(), kHidden}, values);
 }
 
-// Every copy of `expert`, in the order in which its owner must see them.
-std::vector<CopyName> CopiesOf(const RoutingScenario& scenario, int expert) {
-  std::vector<CopyName> copies;
+// The rows of every copy of `expert`, in the order in which its owner must see them.
+std::vector<double> RowsOf(const RoutingScenario& scenario, int expert) {
+  std::vector<double> rows;
+  const size_t top_k = static_cast<size_t>(scenario.top_k);
   for (size_t rank = 0; rank < scenario.ids.size(); ++rank) {
     for (size_t i = 0; i < scenario.ids[rank].size(); ++i) {
       if (scenario.ids[rank][i] != expert) continue;
-      copies.push_back(NameOfCopy(rank, i, scenario.top_k, expert));
+      for (const double value :
+           NameOfToken(static_cast<double>(rank), static_cast<double>(i / top_k))) {
+        rows.push_back(value + kTerm);
+      }
     }
   }
-  return copies;
-}
-
-// Rows [C, H] that say whose they are, in the order of the dispatch plan.
-TensorView NamedCopies(Side& side, DType dtype) {
-  std::vector<double> values(static_cast<size_t>(side.dispatch().num_copies * kHidden));
-  const auto slots = side.dispatch().slots.cpu<int64_t>();
-  const size_t rank = static_cast<size_t>(side.world().rank());
-  for (size_t i = 0; i < slots.size(); ++i) {
-    if (slots[i] < 0) continue;
-    const CopyName name = NameOfCopy(rank, i, side.scenario().top_k, side.ids()[i]);
-    const std::vector<double> row = name.Row();
-    std::copy(row.begin(), row.end(), values.begin() + slots[i] * kHidden);
-  }
-  return side.memory().Make(dtype, {side.dispatch().num_copies, kHidden}, values);
+  return rows;
 }
 
 absl::Status ExpectNamedRows(Side& side, ConstTensorView rows) {
-  const RoutingScenario& scenario = side.scenario();
   const std::vector<double> values = ToDoubles(rows);
   const auto offsets = side.plan().offsets.cpu<int64_t>();
   size_t next = 0;
   size_t local = 0;
-  for (const int expert : scenario.placement.experts_of(side.world().rank())) {
-    const std::vector<CopyName> expected = CopiesOf(scenario, expert);
-    if (offsets[local + 1] - offsets[local] != static_cast<int64_t>(expected.size())) {
+  for (const int expert : side.scenario().placement.experts_of(side.world().rank())) {
+    const std::vector<double> expected = RowsOf(side.scenario(), expert);
+    const int64_t count = static_cast<int64_t>(expected.size()) / kHidden;
+    if (offsets[local + 1] - offsets[local] != count) {
       return Wrong(absl::StrCat("expert ", expert, " got ", offsets[local + 1] - offsets[local],
-                                " rows, not ", expected.size()));
+                                " rows, not ", count));
     }
-    for (const CopyName& name : expected) {
-      for (const double value : name.Row()) {
-        if (next < values.size() && values[next++] == value) continue;
-        return Wrong(
-            absl::StrCat("element ", next, " of the rows of expert ", expert, " is not ", value));
-      }
+    for (const double value : expected) {
+      if (next < values.size() && values[next++] == value) continue;
+      return Wrong(
+          absl::StrCat("element ", next, " of the rows of expert ", expert, " is not ", value));
     }
     ++local;
   }
   return next == values.size() ? absl::OkStatus() : Wrong("more rows than copies");
 }
 
-absl::Status EachRowArrivesAtItsExpert(comm::Communicator& world) {
-  return ForEachScenario(world, [](Side& side) -> absl::Status {
-    for (const DType dtype : {DType::kF32, DType::kF64}) {
-      const TensorView copies = NamedCopies(side, dtype);
-      EQ_ASSIGN_OR_RETURN(const TensorView rows, side.ToExperts(copies));
-      EQ_RETURN_IF_ERROR(ExpectNamedRows(side, rows));
-      EQ_ASSIGN_OR_RETURN(const TensorView home, side.ToHome(rows));
-      if (!SameBits(ToDoubles(home), ToDoubles(copies))) return Wrong("rows changed on the way");
-    }
-    return absl::OkStatus();
-  });
+absl::Status EachRowArrivesAtItsExpert(comm::Communicator& world, const std::string& exchange) {
+  for (const DType dtype : {DType::kF32, DType::kF64}) {
+    EQ_RETURN_IF_ERROR(ForEachScenario(world, exchange, dtype, [](Side& side) -> absl::Status {
+      const TensorView x = NamedTokens(side);
+      const auto add_term = [&](ConstTensorView tokens, TensorView rows) {
+        std::vector<double> values = ToDoubles(rows);
+        EQ_CHECK_EQ(tokens.dim(0), rows.dim(0));
+        for (double& value : values) value += kTerm;
+        SetDoubles(rows, values);
+      };
+      EQ_ASSIGN_OR_RETURN(const TensorView rows, side.Dispatch(x, add_term));
+      return ExpectNamedRows(side, rows);
+    }));
+  }
+  return absl::OkStatus();
 }
 
-absl::Status TokensAreConserved(comm::Communicator& world) {
-  return ForEachScenario(world, [](Side& side) -> absl::Status {
-    const auto& ids = side.ids();
-    const auto dropped = std::count(ids.begin(), ids.end(), -1);
-    if (side.dispatch().num_copies != static_cast<int64_t>(ids.size()) - dropped) {
-      return Wrong("copies and dropped copies are not T * K");
-    }
-    const double counts[] = {static_cast<double>(side.dispatch().num_copies),
-                             static_cast<double>(side.plan().num_received)};
-    const TensorView sums = side.memory().Make(DType::kF64, {2}, counts);
-    EQ_RETURN_IF_ERROR(comm::AllReduce(side.world(), side.context(), sums));
+absl::Status TokensAreConserved(comm::Communicator& world, const std::string& exchange) {
+  return ForEachScenario(world, exchange, DType::kF32, [](Side& side) -> absl::Status {
+    const double computed = static_cast<double>(side.plan().num_rows);
+    const TensorView sum = side.memory().Make(DType::kF64, {1}, std::span(&computed, 1));
+    EQ_RETURN_IF_ERROR(comm::AllReduce(side.world(), side.context(), sum));
     double load = 0.0;
     for (int e = 0; e < side.scenario().num_experts; ++e) {
       load += static_cast<double>(side.scenario().Load(e));
     }
-    const std::vector<double> totals = ToDoubles(sums);
-    if (totals[0] != load || totals[1] != load) {
-      return Wrong(absl::StrCat(totals[0], " copies sent, ", totals[1], " received, not ", load));
-    }
-    return absl::OkStatus();
+    const double total = ToDoubles(sum)[0];
+    return total == load ? absl::OkStatus()
+                         : Wrong(absl::StrCat(total, " copies computed, not ", load));
   });
 }
 
-// Positive gates that sum to one over the copies a token has; 0 for the dropped ones.
-TensorView GatesThatSumToOne(Side& side, DType dtype) {
-  const size_t top_k = static_cast<size_t>(side.scenario().top_k);
-  std::vector<double> gates(side.ids().size());
-  const Philox random(side.Key("gates"));
-  for (size_t first = 0; first < gates.size(); first += top_k) {
-    double sum = 0.0;
-    for (size_t i = first; i < first + top_k; ++i) {
-      if (side.ids()[i] >= 0) sum += gates[i] = 0.1 + random.Uniform(i);
-    }
-    for (size_t i = first; i < first + top_k && sum > 0.0; ++i) gates[i] /= sum;
-  }
-  return side.memory().Make(dtype, {side.num_tokens(), side.scenario().top_k}, gates);
-}
-
-absl::Status ExpectIdentity(Side& side, DType dtype) {
+absl::Status ExpectIdentity(Side& side) {
   TestContext& memory = side.memory();
+  const DType dtype = side.dtype();
   const Shape shape = {side.num_tokens(), kHidden};
   const TensorView x = memory.Normal(dtype, shape, side.Key("x"));
-  const TensorView y = memory.Normal(dtype, shape, 1);
+  const TensorView y = memory.Zeros(dtype, shape);
   EQ_ASSIGN_OR_RETURN(const TensorView rows, side.Dispatch(x));
-  EQ_ASSIGN_OR_RETURN(const TensorView home, side.ToHome(rows));
-  WeightedCombine(side.context(), home, side.dispatch().slots, GatesThatSumToOne(side, dtype),
-                  /*accumulate=*/false, y);
+  EQ_RETURN_IF_ERROR(side.Combine(rows, y).status());
   const std::vector<double> before = ToDoubles(x);
   const std::vector<double> after = ToDoubles(y);
   const size_t top_k = static_cast<size_t>(side.scenario().top_k);
@@ -242,11 +233,10 @@ absl::Status ExpectIdentity(Side& side, DType dtype) {
   return absl::OkStatus();
 }
 
-absl::Status CombineAfterDispatchGivesTheTokensBack(comm::Communicator& world) {
-  return ForEachScenario(world, [](Side& side) -> absl::Status {
-    EQ_RETURN_IF_ERROR(ExpectIdentity(side, DType::kF32));
-    return ExpectIdentity(side, DType::kF64);
-  });
+absl::Status CombineAfterDispatchGivesTheTokensBack(comm::Communicator& world,
+                                                    const std::string& exchange) {
+  EQ_RETURN_IF_ERROR(ForEachScenario(world, exchange, DType::kF32, ExpectIdentity));
+  return ForEachScenario(world, exchange, DType::kF64, ExpectIdentity);
 }
 
 double Dot(ConstTensorView a, ConstTensorView b) {
@@ -275,12 +265,10 @@ absl::Status ExpectDispatchTransposed(Side& side) {
   TestContext& memory = side.memory();
   const int64_t tokens = side.num_tokens();
   const TensorView x = memory.Normal(DType::kF64, {tokens, kHidden}, side.Key("x"));
-  const TensorView b =
-      memory.Normal(DType::kF64, {side.plan().num_received, kHidden}, side.Key("b"));
-  const TensorView dx = memory.Zeros(DType::kF64, {tokens, kHidden});
+  const TensorView b = memory.Normal(DType::kF64, {side.plan().num_rows, kHidden}, side.Key("b"));
+  const TensorView dx = memory.Normal(DType::kF64, {tokens, kHidden}, 1);  // to be overwritten
   EQ_ASSIGN_OR_RETURN(const TensorView rows, side.Dispatch(x));
-  EQ_ASSIGN_OR_RETURN(const TensorView home, side.ToHome(b));
-  GatherRowsBackward(side.context(), home, side.dispatch().slots, /*accumulate=*/false, dx);
+  EQ_RETURN_IF_ERROR(side.DispatchBackward(b, dx));
   return ExpectEqualSums(side, "<dispatch(x), b> = <x, backward(b)>", Dot(rows, b), Dot(x, dx),
                          rows.num_elements());
 }
@@ -288,17 +276,15 @@ absl::Status ExpectDispatchTransposed(Side& side) {
 absl::Status ExpectCombineTransposed(Side& side) {
   TestContext& memory = side.memory();
   const int64_t tokens = side.num_tokens();
-  const TensorView gates = GatesThatSumToOne(side, DType::kF64);
+  const TensorView gates = side.gates();
   const TensorView rows =
-      memory.Normal(DType::kF64, {side.plan().num_received, kHidden}, side.Key("rows"));
+      memory.Normal(DType::kF64, {side.plan().num_rows, kHidden}, side.Key("rows"));
   const TensorView dy = memory.Normal(DType::kF64, {tokens, kHidden}, side.Key("dy"));
   const TensorView y = memory.Zeros(DType::kF64, {tokens, kHidden});
-  EQ_ASSIGN_OR_RETURN(const TensorView home, side.ToHome(rows));
-  WeightedCombine(side.context(), home, side.dispatch().slots, gates, /*accumulate=*/false, y);
-  const TensorView dhome = memory.Zeros(DType::kF64, home.shape());
-  const TensorView dgates = memory.Zeros(DType::kF64, gates.shape());
-  WeightedCombineBackward(side.context(), home, side.dispatch().slots, gates, dy, dhome, dgates);
-  EQ_ASSIGN_OR_RETURN(const TensorView drows, side.ToExperts(dhome));
+  const TensorView dgates = memory.Normal(DType::kF64, gates.shape(), 1);  // to be overwritten
+  EQ_ASSIGN_OR_RETURN(const TensorView kept, side.Combine(rows, y));
+  const WorkspaceFrame frame(*side.context().scratch);
+  EQ_ASSIGN_OR_RETURN(const TensorView drows, side.CombineBackward(kept, dy, dgates));
   EQ_RETURN_IF_ERROR(ExpectEqualSums(side, "<combine(rows), dy> = <rows, backward(dy)>", Dot(y, dy),
                                      Dot(rows, drows), rows.num_elements()));
   // Combine is linear in its gates too.
@@ -306,17 +292,8 @@ absl::Status ExpectCombineTransposed(Side& side) {
                          Dot(gates, dgates), rows.num_elements());
 }
 
-absl::Status BackwardIsTheTranspose(comm::Communicator& world) {
-  return ForEachScenario(world, [](Side& side) -> absl::Status {
-    TestContext& memory = side.memory();
-    const TensorView a =
-        memory.Normal(DType::kF64, {side.dispatch().num_copies, kHidden}, side.Key("a"));
-    const TensorView b =
-        memory.Normal(DType::kF64, {side.plan().num_received, kHidden}, side.Key("b"));
-    EQ_ASSIGN_OR_RETURN(const TensorView there, side.ToExperts(a));
-    EQ_ASSIGN_OR_RETURN(const TensorView back, side.ToHome(b));
-    EQ_RETURN_IF_ERROR(ExpectEqualSums(side, "<to experts(a), b> = <a, to home(b)>", Dot(there, b),
-                                       Dot(a, back), there.num_elements()));
+absl::Status BackwardIsTheTranspose(comm::Communicator& world, const std::string& exchange) {
+  return ForEachScenario(world, exchange, DType::kF64, [](Side& side) -> absl::Status {
     EQ_RETURN_IF_ERROR(ExpectDispatchTransposed(side));
     return ExpectCombineTransposed(side);
   });

@@ -9,11 +9,11 @@
 
 namespace equipoise::testing_support {
 
-// A property of ExpertExchange, run by every rank of a world over all scenarios of
-// routing_scenario.h; returns what it found wrong.
+// A property of every ExpertExchange, run by every rank of a world with the algorithm `exchange`,
+// over all scenarios of routing_scenario.h; returns what it found wrong.
 struct ExchangeCase {
   std::string name;
-  absl::Status (*body)(comm::Communicator& world);
+  absl::Status (*body)(comm::Communicator& world, const std::string& exchange);
 };
 
 std::vector<ExchangeCase> ExchangeCases();

@@ -3,13 +3,17 @@
 
 #include "parallel/expert_exchange.h"
 
+#include <string>
 #include <tuple>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "comm/backends/thread/run_ranks.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/parallel/exchange_cases.h"
 #include "tests/parallel/routing_scenario.h"
+#include "tests/support/test_context.h"
 
 namespace equipoise::parallel {
 namespace {
@@ -17,21 +21,60 @@ namespace {
 using testing_support::ExchangeCase;
 using testing_support::RoutingScenario;
 
-class ExpertExchangeTest : public ::testing::TestWithParam<std::tuple<int, ExchangeCase>> {};
+// Ranks by node, for every rank: even and uneven nodes, ranks of a node not side by side.
+struct World {
+  std::string name;
+  std::vector<int> node_of_rank;
+};
+
+std::vector<World> Worlds() {
+  return {{"1x1", {0}},
+          {"1x2", {0, 0}},
+          {"2x1", {0, 1}},
+          {"1x3", {0, 0, 0}},
+          {"4x1", {0, 1, 2, 3}},
+          {"2x2", {0, 0, 1, 1}},
+          {"2x2_interleaved", {0, 1, 0, 1}},
+          {"3_and_1", {0, 0, 0, 1}},
+          {"2x3", {0, 0, 0, 1, 1, 1}},
+          {"3x2", {0, 0, 1, 1, 2, 2}},
+          {"1_and_4_and_2_shuffled", {1, 0, 2, 1, 1, 2, 1}}};
+}
+
+class ExpertExchangeTest
+    : public ::testing::TestWithParam<std::tuple<std::string, World, ExchangeCase>> {};
 
 TEST_P(ExpertExchangeTest, Holds) {
-  const auto& [ranks, property] = GetParam();
-  const absl::Status status = comm::RunRanks(ranks, property.body);
+  const auto& [exchange, world, property] = GetParam();
+  comm::ThreadWorld::Options options;
+  options.num_ranks = static_cast<int>(world.node_of_rank.size());
+  options.node_of_rank = world.node_of_rank;
+  const absl::Status status = comm::RunRanks(
+      options, [&](comm::Communicator& ranks) { return property.body(ranks, exchange); });
   EXPECT_TRUE(status.ok()) << status;
 }
 
 INSTANTIATE_TEST_SUITE_P(AnyRouting, ExpertExchangeTest,
-                         ::testing::Combine(::testing::Values(1, 2, 3, 4, 7),
+                         ::testing::Combine(::testing::ValuesIn(ExpertExchangeNames()),
+                                            ::testing::ValuesIn(Worlds()),
                                             ::testing::ValuesIn(testing_support::ExchangeCases())),
                          [](const auto& info) {
-                           return absl::StrCat(std::get<1>(info.param).name, "_",
-                                               std::get<0>(info.param));
+                           return absl::StrCat(std::get<0>(info.param), "_",
+                                               std::get<1>(info.param).name, "_",
+                                               std::get<2>(info.param).name);
                          });
+
+TEST(ExpertExchange, AnUnknownNameIsRefusedWithTheKnownOnes) {
+  const absl::Status status = comm::RunRanks(2, [](comm::Communicator& world) -> absl::Status {
+    testing_support::TestContext memory(size_t{1} << 20);
+    return MakeExpertExchange("pigeon", world, memory.context(),
+                              routing::ExpertPlacement::Contiguous(2, 2))
+        .status();
+  });
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()), ::testing::HasSubstr("pigeon"));
+  EXPECT_THAT(std::string(status.message()), ::testing::HasSubstr("two_level_dedup"));
+}
 
 // The properties above prove nothing about a corner that no scenario reaches.
 TEST(RoutingScenarios, ReachTheCorners) {

@@ -10,6 +10,7 @@
 #include "core/base/check.h"
 #include "core/base/status_macros.h"
 #include "core/device/device.h"
+#include "parallel/expert_exchange.h"
 #include "parallel/train_step.h"
 #include "tests/parallel/tiny_model.h"
 
@@ -25,7 +26,7 @@ constexpr int kDomains = 3;
 std::string TrainLayout::ToString() const {
   return absl::StrCat("ranks ", ranks, ", expert_parallel ", expert_parallel, ", accumulation ",
                       accumulation, recompute ? ", recompute" : "",
-                      owners.empty() ? "" : ", placement table");
+                      owners.empty() ? "" : ", placement table", ", ", exchange);
 }
 
 std::vector<TrainLayout> LayoutsOf(int ranks) {
@@ -33,12 +34,29 @@ std::vector<TrainLayout> LayoutsOf(int ranks) {
   for (int expert_parallel = 1; expert_parallel <= ranks; ++expert_parallel) {
     if (ranks % expert_parallel != 0) continue;
     for (const int accumulation : {1, 2, 4}) {
-      layouts.push_back({ranks, expert_parallel, accumulation, accumulation == 2, {}});
+      layouts.push_back({.ranks = ranks,
+                         .expert_parallel = expert_parallel,
+                         .accumulation = accumulation,
+                         .recompute = accumulation == 2});
     }
   }
-  if (ranks == 1 || ranks == 4) layouts.push_back({ranks, ranks, 1, true, {}});
+  if (ranks == 1 || ranks == 4) {
+    layouts.push_back({.ranks = ranks, .expert_parallel = ranks, .recompute = true});
+  }
   // Experts in no order, and an owner without any.
-  if (ranks == 3) layouts.push_back({3, 3, 2, false, {2, 0, 2, 2, 0, 0, 2, 0}});
+  const std::vector<int> owners = {2, 0, 2, 2, 0, 0, 2, 0};
+  if (ranks == 3) {
+    layouts.push_back({.ranks = 3, .expert_parallel = 3, .accumulation = 2, .owners = owners});
+  }
+  for (const std::string& exchange : parallel::ExpertExchangeNames()) {
+    if (ranks == 1 || exchange == "flat") continue;
+    TrainLayout layout = {.ranks = ranks, .expert_parallel = ranks, .exchange = exchange};
+    for (int rank = 0; rank < ranks; ++rank) layout.nodes.push_back(rank < (ranks + 1) / 2 ? 0 : 1);
+    layouts.push_back(layout);
+    layout.recompute = true;
+    if (ranks == 3) layout.owners = owners;
+    layouts.push_back(layout);
+  }
   return layouts;
 }
 
@@ -48,6 +66,7 @@ absl::StatusOr<TrainTrace> TraceTraining(comm::Communicator& world, const TrainL
   parallel::TrainOptions options = TinyOptions(dtype, kSequences);
   options.layout.expert_parallel = layout.expert_parallel;
   options.layout.expert_owner = layout.owners;
+  options.layout.exchange = layout.exchange;
   options.layout.recompute = layout.recompute;
   options.batch.accumulation_steps = layout.accumulation;
   options.batch.load_source = load_source;
@@ -70,7 +89,10 @@ absl::StatusOr<TrainTrace> TraceTraining(comm::Communicator& world, const TrainL
 absl::StatusOr<TrainTrace> TraceOnThreads(const TrainLayout& layout, DType dtype,
                                           parallel::LoadSource load_source) {
   TrainTrace first;
-  EQ_RETURN_IF_ERROR(comm::RunRanks(layout.ranks, [&](comm::Communicator& world) -> absl::Status {
+  comm::ThreadWorld::Options threads;
+  threads.num_ranks = layout.ranks;
+  threads.node_of_rank = layout.nodes;
+  EQ_RETURN_IF_ERROR(comm::RunRanks(threads, [&](comm::Communicator& world) -> absl::Status {
     EQ_ASSIGN_OR_RETURN(TrainTrace trace, TraceTraining(world, layout, dtype, load_source));
     if (world.rank() == 0) first = std::move(trace);
     return absl::OkStatus();

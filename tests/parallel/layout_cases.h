@@ -17,13 +17,15 @@ struct TrainLayout {
   int expert_parallel = 1;
   int accumulation = 1;
   bool recompute = false;
-  std::vector<int> owners;
+  std::vector<int> owners = {};
+  std::string exchange = "flat";
+  std::vector<int> nodes = {};  // of each rank; empty: one node. Threads only.
 
   std::string ToString() const;
 };
 
 // Layouts of `ranks` ranks: every degree of expert parallelism, 1, 2 and 4 micro-batches, with and
-// without recompute, and placement tables.
+// without recompute, placement tables, and every exchange over some nodes.
 std::vector<TrainLayout> LayoutsOf(int ranks);
 
 // What a run of 30 steps on the synthetic text looked like.

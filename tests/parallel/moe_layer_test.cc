@@ -2,6 +2,7 @@
 // and its gradients, of tokens and of all parameters, against central differences of that.
 
 #include "parallel/moe_layer.h"
+#include "parallel/copy_exchange.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -146,7 +147,7 @@ absl::Status RunRank(const LayerCase& layer_case, const std::vector<double>& h,
     EQ_ASSIGN_OR_RETURN(placement,
                         routing::ExpertPlacement::FromTable(layer_case.owners, world.size()));
   }
-  ExpertExchange exchange(world, placement, comm::MakeFlatRowExchange(world));
+  CopyExchange exchange(world, placement, comm::MakeFlatRowExchange(world));
   ParameterRegistry parameters;
   EQ_ASSIGN_OR_RETURN(const auto layer, MoeLayer::Create(layer_case.model, 1, 0, kPrefix, exchange,
                                                          world.rank(), parameters));

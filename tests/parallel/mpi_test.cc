@@ -6,8 +6,10 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
 #include "gtest/gtest.h"
+#include "parallel/expert_exchange.h"
 #include "parallel/train_options.h"
 #include "tests/multiprocess/rank_test.h"
 #include "tests/parallel/exchange_cases.h"
@@ -27,7 +29,8 @@ using testing_support::WorstRelative;
 absl::Status LossesAreThoseOfThreads(comm::Communicator& world, DType dtype, double tolerance) {
   TrainTrace reference;
   double worst = 0.0;
-  for (const TrainLayout& layout : testing_support::LayoutsOf(world.size())) {
+  for (TrainLayout layout : testing_support::LayoutsOf(world.size())) {
+    layout.nodes.clear();  // the processes are on one node
     EQ_ASSIGN_OR_RETURN(const TrainTrace trace,
                         TraceTraining(world, layout, dtype, LoadSource::kPreviousStep));
     if (world.rank() != 0) continue;
@@ -52,7 +55,7 @@ absl::Status LossesAreThoseOfThreads(comm::Communicator& world, DType dtype, dou
 
 // Twice the same layout: twice the same bits, gradient norms included.
 absl::Status SameLayoutGivesTheSameBits(comm::Communicator& world) {
-  const TrainLayout layout = {world.size(), world.size(), 1, false, {}};
+  const TrainLayout layout = {.ranks = world.size(), .expert_parallel = world.size()};
   EQ_ASSIGN_OR_RETURN(const TrainTrace first,
                       TraceTraining(world, layout, DType::kF32, LoadSource::kAuto));
   EQ_ASSIGN_OR_RETURN(const TrainTrace second,
@@ -66,7 +69,12 @@ absl::Status SameLayoutGivesTheSameBits(comm::Communicator& world) {
 
 void RegisterRankTests(comm::Communicator& world) {
   for (const testing_support::ExchangeCase& property : testing_support::ExchangeCases()) {
-    AddRankTest(world, "MpiExchange", property.name, property.body);
+    for (const std::string& exchange : parallel::ExpertExchangeNames()) {
+      AddRankTest(world, "MpiExchange", absl::StrCat(property.name, "_", exchange),
+                  [property, exchange](comm::Communicator& ranks) {
+                    return property.body(ranks, exchange);
+                  });
+    }
   }
   for (const std::string& golden : testing_support::Goldens()) {
     AddRankTest(world, "MpiGolden", golden, [golden](comm::Communicator& ranks) {

@@ -1,4 +1,5 @@
 #include "parallel/transformer.h"
+#include "parallel/copy_exchange.h"
 
 #include <algorithm>
 #include <memory>
@@ -138,7 +139,7 @@ class Rank {
 
   comm::Communicator& world_;
   TestContext memory_{size_t{1} << 28};
-  ExpertExchange exchange_;
+  CopyExchange exchange_;
   ParameterRegistry parameters_;
   std::unique_ptr<Transformer> model_;
   std::unique_ptr<RouterStatistics> statistics_;

@@ -1,7 +1,9 @@
 #include "core/ops/cpu/permute.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "core/base/check.h"
 #include "core/ops/cpu/row_kernels.h"
@@ -35,15 +37,15 @@ void SumCopies(ConstTensorView x, const int64_t* slots, int64_t num_slots, const
 
 }  // namespace
 
-template <typename T>
 void GatherRows(ConstTensorView x, ConstTensorView rows, TensorView y) {
-  const int64_t num_rows = x.dim(0), width = x.dim(1);
-  const T* in = x.cpu<T>().data();
-  T* out = y.cpu<T>().data();
+  const int64_t num_rows = x.dim(0);
+  const size_t row_bytes = static_cast<size_t>(x.dim(1)) * SizeOf(x.dtype());
+  const std::byte* in = static_cast<const std::byte*>(x.raw());
+  std::byte* out = static_cast<std::byte*>(y.raw());
   for (const int64_t row : rows.cpu<int64_t>()) {
     EQ_CHECK(row >= 0 && row < num_rows) << "row " << row << " of " << num_rows;
-    std::copy_n(in + row * width, width, out);
-    out += width;
+    std::memcpy(out, in + static_cast<size_t>(row) * row_bytes, row_bytes);
+    out += row_bytes;
   }
 }
 
@@ -97,8 +99,6 @@ void WeightedCombineBackward(ConstTensorView x, ConstTensorView slots, ConstTens
   }
 }
 
-template void GatherRows<float>(ConstTensorView, ConstTensorView, TensorView);
-template void GatherRows<double>(ConstTensorView, ConstTensorView, TensorView);
 template void GatherRowsBackward<float>(ConstTensorView, ConstTensorView, bool, TensorView);
 template void GatherRowsBackward<double>(ConstTensorView, ConstTensorView, bool, TensorView);
 template void WeightedCombine<float>(ConstTensorView, ConstTensorView, ConstTensorView, bool,

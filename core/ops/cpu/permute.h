@@ -6,7 +6,6 @@
 namespace equipoise::cpu {
 
 // The CPU's functions of core/ops/permute.h.
-template <typename T>
 void GatherRows(ConstTensorView x, ConstTensorView rows, TensorView y);
 template <typename T>
 void GatherRowsBackward(ConstTensorView dy, ConstTensorView slots, bool accumulate, TensorView dx);

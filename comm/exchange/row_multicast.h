@@ -1,0 +1,99 @@
+#ifndef EQUIPOISE_COMM_EXCHANGE_ROW_MULTICAST_H_
+#define EQUIPOISE_COMM_EXCHANGE_ROW_MULTICAST_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "comm/communicator.h"
+#include "comm/exchange/row_exchange.h"
+#include "comm/topology.h"
+#include "core/device/context.h"
+#include "core/tensor/tensor_view.h"
+
+namespace equipoise::comm {
+
+// Which ranks each row of this rank goes to, and how many rows go where on all ranks. R ranks on N
+// nodes.
+struct MulticastTargets {
+  // I64 [T, N]: for each row and node the set of that node's ranks, bit i for local rank i.
+  TensorView masks;
+  RowMatrix to_ranks;  // different rows from a rank to a rank
+  // [R * N]: different rows from a rank (first index) to any rank of a node.
+  std::vector<int64_t> to_nodes;
+};
+
+// A multicast's steps, of one rank. Made once, taken by every transfer in both directions; a bundle
+// of views into the workspace it was made in.
+struct MulticastPlan {
+  // What leaves: I64 [U], this rank's rows by destination node, own node included (U counts a row
+  // once for each of its nodes); and for each row and node, its place among them, or -1: [T, N].
+  TensorView leaving_rows;
+  TensorView leaving_slots;
+  std::vector<int64_t> across_send, across_receive;  // [R]
+  // What this rank passes on inside its node: I64 [P] of the rows that came to it, by local rank;
+  // and for each of those rows and each local rank, its place, or -1: [came, G].
+  TensorView passed_rows;
+  TensorView passed_slots;
+  std::vector<int64_t> inside_send, inside_receive;  // [R]
+  // Rows that this rank gets, as they arrive; and where the i-th of them lies when they are ordered
+  // by source rank and then as in the source: I64 [received].
+  int64_t num_received = 0;
+  TensorView arrival_of;
+  WaitPlace place;
+
+  int64_t num_leaving() const { return leaving_rows.dim(0); }
+};
+
+// One row to several ranks, and the sum of what they make of it back. A row crosses to each node
+// once, to one rank of it, its door, which passes it on to those that want it; on the way back the
+// door adds up its node's rows, and one row crosses. (Deduplicated all-to-all: DeepEP, HierMoE.)
+// The door into a node for rank r has r's local rank, modulo the node's size.
+//
+// Sums are in the order of local ranks, then of nodes: the same on every run. Knows nothing of
+// experts. One per rank; belongs to one thread; collective over the group, which outlives it.
+class RowMulticast {
+ public:
+  // InvalidArgument when a node has more than 63 ranks. `topology` is that of `group`.
+  static absl::StatusOr<RowMulticast> Create(Communicator& group, Topology topology);
+
+  const Topology& topology() const { return topology_; }
+
+  // Exchanges the masks of rows that cross. Allocates from `space`.
+  absl::StatusOr<MulticastPlan> Plan(const Context& context, Workspace& space,
+                                     const MulticastTargets& targets, const WaitPlace& place) const;
+
+  // leaving [U, W] of any element type, by plan.leaving_rows -> [num_received, W] in order of
+  // arrival, in `space`.
+  absl::StatusOr<TensorView> Deliver(const Context& context, Workspace& space,
+                                     const MulticastPlan& plan, ConstTensorView leaving,
+                                     const char* what) const;
+
+  // The transpose: rows [num_received, W] in order of arrival -> y [T, W] (+)= sum over the ranks
+  // that got a row.
+  absl::Status Reduce(const Context& context, const MulticastPlan& plan, ConstTensorView rows,
+                      bool accumulate, TensorView y, const char* what) const;
+
+ private:
+  RowMulticast(Communicator& group, Topology topology)
+      : group_(&group), topology_(std::move(topology)) {}
+
+  int node() const { return topology_.node_of(group_->rank()); }
+  const std::vector<int>& mates() const { return topology_.ranks_of(node()); }
+  // The rank of `node` that takes in rank `source`'s rows.
+  int Door(int node, int source) const;
+  void PlanLeaving(const Context& context, Workspace& space, const MulticastTargets& targets,
+                   MulticastPlan& plan) const;
+  void PlanPassing(const Context& context, Workspace& space, ConstTensorView masks,
+                   MulticastPlan& plan) const;
+  void PlanArrival(const Context& context, Workspace& space, const MulticastTargets& targets,
+                   MulticastPlan& plan) const;
+
+  Communicator* group_;
+  Topology topology_;
+};
+
+}  // namespace equipoise::comm
+
+#endif  // EQUIPOISE_COMM_EXCHANGE_ROW_MULTICAST_H_

@@ -1,0 +1,51 @@
+#ifndef EQUIPOISE_PARALLEL_COPY_EXCHANGE_H_
+#define EQUIPOISE_PARALLEL_COPY_EXCHANGE_H_
+
+#include <memory>
+#include <string>
+
+#include "comm/communicator.h"
+#include "comm/exchange/row_exchange.h"
+#include "parallel/expert_exchange.h"
+
+namespace equipoise::parallel {
+
+// Every copy of a token travels by itself, and comes home by itself, where the gates weigh it: T K
+// H elements leave a rank, whatever lies between it and their experts.
+class CopyExchange final : public ExpertExchange {
+ public:
+  CopyExchange(comm::Communicator& group, routing::ExpertPlacement placement,
+               std::unique_ptr<comm::RowExchange> rows);
+
+  const std::string& name() const override { return rows_->name(); }
+  absl::StatusOr<ExchangePlan> Plan(const Context& context, Workspace& space,
+                                    ConstTensorView expert_ids, TensorView gates,
+                                    const comm::WaitPlace& place) override;
+  absl::StatusOr<TensorView> Dispatch(const Context& context, Workspace& space,
+                                      const ExchangePlan& plan, ConstTensorView x,
+                                      const InputTerm& term) override;
+  absl::Status DispatchBackward(const Context& context, const ExchangePlan& plan, TensorView drows,
+                                TensorView dx) override;
+  absl::StatusOr<TensorView> Combine(const Context& context, Workspace& space,
+                                     const ExchangePlan& plan, TensorView outputs,
+                                     TensorView y) override;
+  absl::StatusOr<TensorView> CombineBackward(const Context& context, const ExchangePlan& plan,
+                                             ConstTensorView kept, ConstTensorView dy,
+                                             TensorView dgates) override;
+
+ private:
+  // The two directions, of copies [C, H] in the order of plan.copies and rows [num_rows, H] sorted
+  // by expert. The same memory comes back when the group is one rank.
+  absl::StatusOr<TensorView> ToExperts(const Context& context, Workspace& space,
+                                       const ExchangePlan& plan, TensorView copies,
+                                       const char* what);
+  absl::StatusOr<TensorView> ToHome(const Context& context, Workspace& space,
+                                    const ExchangePlan& plan, TensorView rows, const char* what);
+
+  comm::Communicator& group_;
+  std::unique_ptr<comm::RowExchange> rows_;
+};
+
+}  // namespace equipoise::parallel
+
+#endif  // EQUIPOISE_PARALLEL_COPY_EXCHANGE_H_

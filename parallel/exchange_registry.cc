@@ -1,0 +1,59 @@
+#include "parallel/expert_exchange.h"
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "core/base/status_macros.h"
+#include "parallel/copy_exchange.h"
+#include "parallel/token_exchange.h"
+
+namespace equipoise::parallel {
+namespace {
+
+using Made = absl::StatusOr<std::unique_ptr<ExpertExchange>>;
+
+Made MakeFlat(comm::Communicator& group, comm::Topology, routing::ExpertPlacement placement) {
+  return std::make_unique<CopyExchange>(group, std::move(placement),
+                                        comm::MakeFlatRowExchange(group));
+}
+
+Made MakeTwoLevel(comm::Communicator& group, comm::Topology topology,
+                  routing::ExpertPlacement placement) {
+  return std::make_unique<CopyExchange>(group, std::move(placement),
+                                        comm::MakeTwoLevelRowExchange(group, std::move(topology)));
+}
+
+Made MakeTwoLevelDedup(comm::Communicator& group, comm::Topology topology,
+                       routing::ExpertPlacement placement) {
+  EQ_ASSIGN_OR_RETURN(comm::RowMulticast multicast,
+                      comm::RowMulticast::Create(group, std::move(topology)));
+  return std::make_unique<TokenExchange>(group, std::move(placement), std::move(multicast));
+}
+
+struct Entry {
+  const char* name;
+  Made (*make)(comm::Communicator&, comm::Topology, routing::ExpertPlacement);
+};
+
+constexpr Entry kExchanges[] = {
+    {"flat", MakeFlat}, {"two_level", MakeTwoLevel}, {"two_level_dedup", MakeTwoLevelDedup}};
+
+}  // namespace
+
+std::vector<std::string> ExpertExchangeNames() {
+  std::vector<std::string> names;
+  for (const Entry& entry : kExchanges) names.emplace_back(entry.name);
+  return names;
+}
+
+Made MakeExpertExchange(const std::string& name, comm::Communicator& group, const Context& context,
+                        routing::ExpertPlacement placement) {
+  for (const Entry& entry : kExchanges) {
+    if (entry.name != name) continue;
+    EQ_ASSIGN_OR_RETURN(comm::Topology topology, comm::Topology::Discover(group, context));
+    return entry.make(group, std::move(topology), std::move(placement));
+  }
+  return absl::InvalidArgumentError(absl::StrCat("no exchange named '", name, "': known are ",
+                                                 absl::StrJoin(ExpertExchangeNames(), ", ")));
+}
+
+}  // namespace equipoise::parallel

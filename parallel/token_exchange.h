@@ -1,0 +1,61 @@
+#ifndef EQUIPOISE_PARALLEL_TOKEN_EXCHANGE_H_
+#define EQUIPOISE_PARALLEL_TOKEN_EXCHANGE_H_
+
+#include <string>
+
+#include "comm/communicator.h"
+#include "comm/exchange/row_multicast.h"
+#include "parallel/expert_exchange.h"
+
+namespace equipoise::parallel {
+
+// A token crosses to each node that has experts of its once, with its ids and gates, and goes on to
+// the ranks that own them; there it is one token among those that came, and is spread over the
+// rank's experts and weighed as if the rank were alone. Partial sums travel back, one row for each
+// rank inside the node and one for each node across.
+//
+// Bytes across, of a token of H elements: nodes that it reaches, instead of copies, times H, and
+// 2 K numbers besides. The sum over experts is in another order than CopyExchange's.
+class TokenExchange final : public ExpertExchange {
+ public:
+  TokenExchange(comm::Communicator& group, routing::ExpertPlacement placement,
+                comm::RowMulticast multicast);
+
+  const std::string& name() const override { return name_; }
+  absl::StatusOr<ExchangePlan> Plan(const Context& context, Workspace& space,
+                                    ConstTensorView expert_ids, TensorView gates,
+                                    const comm::WaitPlace& place) override;
+  absl::StatusOr<TensorView> Dispatch(const Context& context, Workspace& space,
+                                      const ExchangePlan& plan, ConstTensorView x,
+                                      const InputTerm& term) override;
+  absl::Status DispatchBackward(const Context& context, const ExchangePlan& plan, TensorView drows,
+                                TensorView dx) override;
+  absl::StatusOr<TensorView> Combine(const Context& context, Workspace& space,
+                                     const ExchangePlan& plan, TensorView outputs,
+                                     TensorView y) override;
+  absl::StatusOr<TensorView> CombineBackward(const Context& context, const ExchangePlan& plan,
+                                             ConstTensorView kept, ConstTensorView dy,
+                                             TensorView dgates) override;
+
+ private:
+  // In context.scratch.
+  absl::StatusOr<comm::MulticastTargets> FindTargets(const Context& context,
+                                                     ConstTensorView expert_ids,
+                                                     const comm::WaitPlace& place);
+  // Tokens x [T, W] of any element type, with their term, as they come to this rank: [came, W] in
+  // `space`. Leaves memory in context.scratch behind.
+  absl::StatusOr<TensorView> Send(const Context& context, Workspace& space,
+                                  const ExchangePlan& plan, ConstTensorView x,
+                                  const InputTerm& term, const char* what);
+  // Plans this rank's experts over the tokens that came with `ids` [came, K].
+  void SpreadOverExperts(const Context& context, Workspace& space, ConstTensorView ids,
+                         ExchangePlan& plan);
+
+  const std::string name_ = "two_level_dedup";
+  comm::Communicator& group_;
+  const comm::RowMulticast multicast_;
+};
+
+}  // namespace equipoise::parallel
+
+#endif  // EQUIPOISE_PARALLEL_TOKEN_EXCHANGE_H_
