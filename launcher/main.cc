@@ -1,5 +1,6 @@
 // equipoise: one program, a sub-command for each job.
 
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
@@ -91,5 +92,7 @@ int Main(std::vector<std::string> words) {
 }  // namespace equipoise::launcher
 
 int main(int argc, char** argv) {
+  // Who stops reading (`train | head`) must not end a run; the write says so as well.
+  std::signal(SIGPIPE, SIG_IGN);
   return equipoise::launcher::Main(std::vector<std::string>(argv, argv + argc));
 }

@@ -145,12 +145,19 @@ absl::StatusOr<std::string> Trainer::ChooseCheckpoint() {
     WarnOfNewer(StepOfCheckpointName(BaseNameOf(resume)), listing);
     return resume;
   }
-  if (run_.observer != nullptr) {
-    for (const std::string& problem : listing.problems) run_.observer->OnWarning(problem);
+  if (!listing.complete.empty()) {
+    if (run_.observer != nullptr) {
+      for (const std::string& problem : listing.problems) run_.observer->OnWarning(problem);
+    }
+    return listing.complete.front().path;
   }
-  if (!listing.complete.empty()) return listing.complete.front().path;
-  if (run_.observer != nullptr && !listing.problems.empty()) {
-    run_.observer->OnWarning("none of the checkpoints is complete: starting over from step 0");
+  // What is left of them, and the curve, would be lost by starting over.
+  if (!listing.problems.empty()) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "'", directory_.path(),
+        "' has checkpoints, but none that is complete: ", absl::StrJoin(listing.problems, "; "),
+        ". Nothing was changed. To start over, set checkpoint.resume to \"never\" and give the run "
+        "a new --run_dir, or delete that folder"));
   }
   if (resume == "must") {
     return absl::NotFoundError(absl::StrCat("checkpoint.resume is \"must\", but ",

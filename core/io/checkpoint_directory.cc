@@ -169,6 +169,11 @@ absl::StatusOr<CheckpointListing> CheckpointDirectory::List() const {
       listing.problems.push_back(std::string(checkpoint.status().message()));
     }
   }
+  const std::string latest = ReadLatest(file_system_, path_);
+  if (!latest.empty() && !file_system_.Exists(JoinPath(path_, latest))) {
+    listing.problems.push_back(
+        absl::StrCat("'", JoinPath(path_, kLatest), "' names ", latest, ", which is not there"));
+  }
   std::sort(listing.complete.begin(), listing.complete.end(),
             [](const Checkpoint& a, const Checkpoint& b) { return a.step > b.step; });
   return listing;

@@ -23,7 +23,8 @@ struct Checkpoint {
 
 struct CheckpointListing {
   std::vector<Checkpoint> complete;  // the greatest step first
-  // Why each other `step-*` directory is no complete checkpoint, for a warning.
+  // Why each other `step-*` directory is no complete checkpoint, and whether LATEST names one that
+  // is gone, for a warning.
   std::vector<std::string> problems;
 };
 
@@ -38,7 +39,7 @@ struct CheckpointListing {
 // 1. A directory named step-<digits> has been complete once: only Commit makes that name.
 // 2. An older checkpoint is removed only by Prune, which only counts complete ones, or after the
 //    new checkpoint of the same step has taken its name.
-// 3. LATEST is for people and scripts; List and Latest look at the directories themselves, so a
+// 3. LATEST is for people and scripts; List and Latest choose by the directories themselves, so a
 //    crash between the last two lines loses nothing.
 //
 // With several ranks, one of them calls everything here; the others write their files into the path

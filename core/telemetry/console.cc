@@ -128,13 +128,13 @@ std::string FormatProgressBar(const StepRecord& record, int64_t total_steps,
 }
 
 Console::Console(const ConsoleOptions& options)
-    : options_(options), progress_bar_(WantsBar(options)), columns_(ColumnsOf(options)) {}
+    : options_(options),
+      progress_bar_(WantsBar(options)),
+      columns_(ColumnsOf(options)),
+      writer_(options.out) {}
 
 Console::~Console() {
-  if (bar_on_screen_) {
-    std::fputc('\n', options_.out);
-    std::fflush(options_.out);
-  }
+  if (bar_on_screen_) writer_.Write("\n");
 }
 
 void Console::UpdateEta(const StepRecord& record) {
@@ -157,7 +157,7 @@ void Console::Show(const StepRecord& record) {
     // One column less: writing the last one makes some terminals scroll.
     const std::string bar =
         FormatProgressBar(record, options_.total_steps, eta_seconds_, columns_ - 1);
-    std::fputs(absl::StrCat(kClearLine, bar).c_str(), options_.out);
+    writer_.Write(absl::StrCat(kClearLine, bar));
     bar_on_screen_ = true;
   } else {
     const int64_t every = std::max<int64_t>(options_.every_steps, 1);
@@ -165,20 +165,18 @@ void Console::Show(const StepRecord& record) {
                      record.step == options_.total_steps || record.validation.has_value();
     if (due) Print(FormatStepLine(record, options_.total_steps, eta_seconds_));
   }
-  std::fflush(options_.out);
 }
 
 void Console::ClearBar() {
   if (!bar_on_screen_) return;
-  std::fputs(kClearLine, options_.out);
+  writer_.Write(kClearLine);
   bar_on_screen_ = false;
 }
 
 void Console::Print(const std::string& text) {
   if (options_.out == nullptr) return;
   ClearBar();
-  std::fputs(absl::StrCat(text, "\n").c_str(), options_.out);
-  std::fflush(options_.out);
+  writer_.Write(absl::StrCat(text, "\n"));
 }
 
 }  // namespace equipoise

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "core/telemetry/console_writer.h"
 #include "core/telemetry/step_record.h"
 
 namespace equipoise {
@@ -44,7 +45,7 @@ struct ConsoleOptions {
 
 // Shows training's progress to a person: on a terminal one line that rewrites itself, plain lines
 // elsewhere. The remaining time is that of the steps left at the mean pace of the last few. What
-// cannot be written is lost without a word. Not thread-safe.
+// cannot be written, or not soon, is lost without a word (see ConsoleWriter). Not thread-safe.
 class Console {
  public:
   explicit Console(const ConsoleOptions& options);
@@ -67,6 +68,7 @@ class Console {
   const ConsoleOptions options_;
   const bool progress_bar_;
   const int columns_;
+  ConsoleWriter writer_;
   int64_t num_shown_ = 0;
   double mean_step_seconds_ = 0.0;  // exponential mean
   std::optional<double> eta_seconds_;

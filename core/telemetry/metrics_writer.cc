@@ -59,6 +59,18 @@ absl::StatusOr<std::unique_ptr<MetricsWriter>> MetricsWriter::Open(FileSystem& f
       new MetricsWriter(file_system, path, logger, std::move(file), size));
 }
 
+absl::StatusOr<std::string> MetricsWriter::SetAside(FileSystem& file_system,
+                                                    const std::string& path) {
+  if (!file_system.Exists(path)) return std::string();
+  EQ_ASSIGN_OR_RETURN(const uint64_t size, file_system.FileSize(path));
+  if (size == 0) return std::string();
+  int number = 1;
+  while (file_system.Exists(absl::StrCat(path, ".", number))) ++number;
+  const std::string kept = absl::StrCat(path, ".", number);
+  EQ_RETURN_IF_ERROR(file_system.Rename(path, kept));
+  return kept;
+}
+
 absl::Status MetricsWriter::TryWrite(const std::string& line) {
   if (torn_) {
     EQ_RETURN_IF_ERROR(file_system_.Truncate(path_, size_));

@@ -36,6 +36,10 @@ class MetricsWriter {
                                                              const std::string& path,
                                                              int64_t resumed_step, Logger& logger);
 
+  // Gives the file at `path`, if it has rows, the first free name of path.1, path.2, ...: that
+  // name, or nothing if there was no row to keep.
+  static absl::StatusOr<std::string> SetAside(FileSystem& file_system, const std::string& path);
+
   void Write(const StepRecord& record) { WriteLine(StepRecordToJson(record)); }
   void WriteValidation(int64_t step, int64_t tokens_seen, const ValidationRecord& record) {
     WriteLine(ValidationToJson(step, tokens_seen, record));

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
+#include "core/base/status_macros.h"
 
 namespace equipoise::launcher {
 namespace {
@@ -45,7 +46,10 @@ std::string DescribeValidation(const ValidationRecord& record) {
 
 RunReporter::RunReporter(FileSystem& files, const RunDirectory& directory, Logger& logger,
                          const RunOptions& options)
-    : files_(files), directory_(directory), logger_(logger) {
+    : files_(files),
+      directory_(directory),
+      logger_(logger),
+      starts_over_(options.train.checkpoint.resume == "never") {
   ConsoleOptions console;
   console.out = stdout;
   console.progress_bar = ProgressBarOf(options.telemetry.progress);
@@ -54,11 +58,25 @@ RunReporter::RunReporter(FileSystem& files, const RunDirectory& directory, Logge
   console_.emplace(console);
 }
 
+absl::Status RunReporter::KeepEarlierRows() {
+  EQ_ASSIGN_OR_RETURN(const std::string kept,
+                      MetricsWriter::SetAside(files_, directory_.metrics_path()));
+  if (!kept.empty()) {
+    OnWarning(absl::StrCat("starting over in the directory of an earlier run, as ",
+                           "checkpoint.resume is \"never\"; its metrics are now ", kept));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<MetricsWriter>> RunReporter::OpenMetrics(int64_t step) {
+  if (starts_over_) EQ_RETURN_IF_ERROR(KeepEarlierRows());
+  const int64_t kept = step == 0 ? MetricsWriter::kFreshStart : step;
+  return MetricsWriter::Open(files_, directory_.metrics_path(), kept, logger_);
+}
+
 void RunReporter::OnStart(int64_t step, const std::string& checkpoint) {
   step_ = step;
-  const int64_t kept = step == 0 ? MetricsWriter::kFreshStart : step;
-  absl::StatusOr<std::unique_ptr<MetricsWriter>> metrics =
-      MetricsWriter::Open(files_, directory_.metrics_path(), kept, logger_);
+  absl::StatusOr<std::unique_ptr<MetricsWriter>> metrics = OpenMetrics(step);
   if (metrics.ok()) {
     metrics_ = *std::move(metrics);
   } else {

@@ -5,6 +5,8 @@
 #include <optional>
 #include <string>
 
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "core/base/log.h"
 #include "core/io/file_system.h"
@@ -33,6 +35,10 @@ class RunReporter final : public parallel::TrainObserver {
   int64_t step() const { return step_; }
 
  private:
+  // Keeps the rows of an earlier run in this directory from one that starts over on purpose.
+  absl::Status KeepEarlierRows();
+  // The writer of a run that goes on after `step`.
+  absl::StatusOr<std::unique_ptr<MetricsWriter>> OpenMetrics(int64_t step);
   void Announce(int64_t step, const ValidationRecord& record);
   // STATUS.json: running, at the last step.
   void WriteStatus();
@@ -40,6 +46,7 @@ class RunReporter final : public parallel::TrainObserver {
   FileSystem& files_;
   const RunDirectory& directory_;
   Logger& logger_;
+  const bool starts_over_;  // checkpoint.resume: "never"
   std::optional<Console> console_;
   std::unique_ptr<MetricsWriter> metrics_;  // null if the file could not be opened
   int64_t step_ = 0;

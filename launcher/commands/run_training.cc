@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "comm/backends/mpi/communicator.h"
 #include "comm/backends/self/communicator.h"
 #include "comm/collectives.h"
@@ -18,6 +19,7 @@
 #include "core/data/dataset.h"
 #include "core/device/context.h"
 #include "core/io/file_system.h"
+#include "core/telemetry/console_writer.h"
 #include "core/telemetry/run_directory.h"
 #include "launcher/commands/exit_code.h"
 #include "launcher/commands/run_lock.h"
@@ -32,6 +34,8 @@
 namespace equipoise::launcher {
 namespace {
 
+// How long the end of a run waits for somebody to read its summary.
+constexpr absl::Duration kSummaryPatience = absl::Seconds(2);
 constexpr size_t kSetupWorkspaceBytes = size_t{1} << 24;
 
 // The ranks of the job and what set-up needs to talk to them.
@@ -200,9 +204,9 @@ void ReportEnd(const RunDirectory& directory, Logger& logger, const parallel::Tr
                     "; the same command with --run_dir ", directory.path(), " goes on\n");
     logger.Info(absl::StrCat("stopped by ", status.reason, " after step ", summary.last_step));
   }
-  std::fputs(text.c_str(), stdout);
-  // mpirun ends a rank as soon as another has left with an exit code that is not 0.
-  std::fflush(stdout);
+  // An mpirun that has told its ranks to stop reads no more of what they say.
+  const bool in_haste = status.state == RunState::kStopped;
+  ConsoleWriter(stdout).Write(text, in_haste ? ConsoleWriter::kPatience : kSummaryPatience);
 }
 
 absl::Status TrainIn(Job& job, FileSystem& files, const RunDirectory& directory,
@@ -258,7 +262,9 @@ absl::Status RunTraining(const LoadedConfig& config, const std::string& run_dire
   EQ_RETURN_IF_ERROR(WithExitCode(comm::AgreeOnStatus(job.world(), job.context(), logger.status(),
                                                       {.name = "opening the logs"}),
                                   ExitCode::kConfig));
-  if (job.reports()) std::printf("run directory: %s\n", directory.path().c_str());
+  if (job.reports()) {
+    ConsoleWriter(stdout).Write(absl::StrCat("run directory: ", directory.path(), "\n"));
+  }
   const absl::Status status = TrainIn(job, *files, directory, config, *data, **logger);
   if (!status.ok() && !IsSharedFailure(status)) job.world().Abort(status);
   return status;

@@ -109,6 +109,25 @@ kill -CONT "$job" && finish
 ((status > 128)) || fail "a second signal ends the run"
 grep -q '"state": "running"' twice/STATUS.json || fail "a second signal ends the run at once"
 
+# A console that nobody reads holds up neither the run nor its last checkpoint.
+mkfifo pipe
+exec 3<>pipe
+timeout 1 cat /dev/zero >&3
+settings=(--set telemetry.console_every_steps=1 --set steps=1000000)
+"$program" train --config=config.textproto --run_dir=unread "${settings[@]}" >pipe 2>out &
+job=$!
+await_steps unread && kill -TERM "$job" && finish
+exec 3>&-
+[[ $status == 143 ]] || fail "a full pipe: exit status"
+grep -q '"state": "stopped"' unread/STATUS.json || fail "a full pipe: $(<unread/STATUS.json)"
+[[ $(<unread/ckpt/LATEST) == step-* ]] || fail "a full pipe: no checkpoint"
+
+settings=(--set telemetry.console_every_steps=1)
+"$program" train --config=config.textproto --run_dir=head "${settings[@]}" 2>out | head -1 >head.out
+status=${PIPESTATUS[0]}
+[[ $status == 0 && $(<head.out) == "run directory: head" ]] || fail "train | head: $(<head.out)"
+grep -q '"state": "finished"' head/STATUS.json || fail "train | head: $(<head/STATUS.json)"
+
 settings=(--set checkpoint.save_at_end=false)
 train unsaved && await_steps unsaved && kill -TERM "$job" && finish
 [[ $status == 143 && -z $(ls unsaved/ckpt) ]] || fail "a run without checkpoints saves none"

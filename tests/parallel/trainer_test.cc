@@ -149,6 +149,30 @@ TEST_F(TrainerTest, ResumesAsItsOptionSays) {
   EXPECT_EQ(Losses(fresh), Losses(first));
 }
 
+TEST_F(TrainerTest, DoesNotStartOverWhereCheckpointsAreBroken) {
+  setting_->options.checkpoint.every_steps = 2;
+  ASSERT_TRUE(RunTraining(*setting_, 2).status.ok());
+  const auto cut = [&](const std::string& name) {
+    ASSERT_TRUE(setting_->files.Truncate(JoinPath(kDirectory, name + "/MANIFEST.json"), 9).ok());
+  };
+  cut("step-00000005");
+  EXPECT_EQ(RunTraining(*setting_, 2).events.starts[0].first, 4) << "an older one will do";
+  const auto names = setting_->files.List(kDirectory);
+  ASSERT_TRUE(names.ok()) << names.status();
+  for (const std::string& name : *names) {
+    if (StepOfCheckpointName(name).has_value()) cut(name);
+  }
+  for (const char* resume : {"auto", "must"}) {
+    setting_->options.checkpoint.resume = resume;
+    const TrainOutcome outcome = RunTraining(*setting_, 2);
+    EXPECT_EQ(outcome.status.code(), absl::StatusCode::kFailedPrecondition) << outcome.status;
+    EXPECT_NE(outcome.status.message().find("'run/checkpoints' has checkpoints, but none"),
+              std::string::npos)
+        << outcome.status;
+    EXPECT_TRUE(outcome.events.starts.empty());
+  }
+}
+
 TEST_F(TrainerTest, ResumesOnAnotherLayoutAndBatch) {
   setting_->options.steps = 3;
   ASSERT_TRUE(RunTraining(*setting_, 4).status.ok());

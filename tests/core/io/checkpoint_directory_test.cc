@@ -132,6 +132,14 @@ TEST_F(CheckpointDirectoryTest, IncompleteOnesAreNamedAndPassedOver) {
   EXPECT_THAT(Steps(disk_), ElementsAre(6));
 }
 
+TEST_F(CheckpointDirectoryTest, ALatestThatIsGoneIsNamed) {
+  for (const int64_t step : {1, 2}) ASSERT_TRUE(Save(disk_, step, 1.0F).ok());
+  ASSERT_TRUE(disk_.RemoveAll("/run/ckpt/step-00000002").ok());
+  EXPECT_THAT(Steps(disk_), ElementsAre(1));
+  EXPECT_THAT(directory_.List()->problems,
+              ElementsAre("'/run/ckpt/LATEST' names step-00000002, which is not there"));
+}
+
 TEST_F(CheckpointDirectoryTest, ACheckpointUnderAnotherStepsNameIsRefused) {
   ASSERT_TRUE(Save(disk_, 1, 1.0F).ok());
   ASSERT_TRUE(disk_.Rename("/run/ckpt/step-00000001", "/run/ckpt/step-00000007").ok());

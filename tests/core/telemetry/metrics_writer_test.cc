@@ -199,6 +199,18 @@ TEST_F(MetricsWriterTest, AResumedRunsCurveHasNoDuplicates) {
   EXPECT_THAT(Steps(), IsEmpty());
 }
 
+TEST_F(MetricsWriterTest, RowsAreSetAsideUnderAFreeName) {
+  EXPECT_EQ(*MetricsWriter::SetAside(disk_, kPath), "");
+  for (int64_t step = 1; step <= 2; ++step) {
+    Open(MetricsWriter::kFreshStart)->Write(Sample(step));
+    EXPECT_EQ(*MetricsWriter::SetAside(disk_, kPath), std::string(kPath) + "." + "0123"[step]);
+  }
+  Open(MetricsWriter::kFreshStart);
+  EXPECT_EQ(*MetricsWriter::SetAside(disk_, kPath), "") << "no rows";
+  EXPECT_THAT(std::string((*disk_.Map("/metrics.jsonl.1"))->text()), HasSubstr("\"step\":1,"));
+  EXPECT_THAT(std::string((*disk_.Map("/metrics.jsonl.2"))->text()), HasSubstr("\"step\":2,"));
+}
+
 TEST_F(MetricsWriterTest, ATornLastRowIsDroppedOnResume) {
   {
     const auto writer = Open(MetricsWriter::kFreshStart);
