@@ -4,6 +4,7 @@
 #include <array>
 
 #include <csignal>
+#include <vector>
 
 namespace equipoise::launcher {
 
@@ -29,7 +30,13 @@ class StopSignals {
  private:
   static constexpr std::array<int, 3> kSignals = {SIGTERM, SIGINT, SIGUSR1};
 
+  // Handlers run on a stack of their own: oneDNN's generated matrix kernels keep other things in
+  // the stack pointer for a while, and a handler on the thread's own stack would then write into
+  // them.
+  void UseOwnStack();
+
   std::array<struct sigaction, kSignals.size()> before_;
+  std::vector<char> stack_;  // empty if the thread had such a stack already
 };
 
 }  // namespace equipoise::launcher
