@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Figures and tables of a study, from the folder of its sweep.
 
-Usage: configs/studies/figures.py SWEEP... --out FOLDER --name NAME
+Usage: configs/studies/figures.py SWEEP... [--out FOLDER] [--name NAME] [--against ROUTER]
 
 Reads what `equipoise sweep run` left behind (sweep.json and the trials' metrics.jsonl) and writes
-NAME-frontier.svg (loss against balance), NAME-balance.svg (balance over the steps) and NAME.md (the
+NAME-frontier.svg (loss against balance), NAME-balance.svg (balance over the steps) and NAME.tables.md (the
 tables). Needs matplotlib (Debian: python3-matplotlib).
 """
 
@@ -37,9 +37,10 @@ def floor_gini(copies, experts, top_k):
 class Trial:
     """One run: what it says of loss, and of balance in its last steps and on held-out text."""
 
-    def __init__(self, folder, top_k):
+    def __init__(self, folder, seed, top_k):
+        self.seed = seed
         self.steps, self.ginis = [], []
-        sums, rows, validation = None, collections.deque(maxlen=WINDOW), None
+        rows, validation = collections.deque(maxlen=WINDOW), None
         with open(folder / "metrics.jsonl", encoding="utf-8") as lines:
             for line in lines:
                 try:
@@ -86,6 +87,7 @@ def read_sweep(folder, top_k):
     """Name of a point -> its finished trials."""
     plan = json.loads((folder / "sweep.json").read_text(encoding="utf-8"))
     names = [i for i, axis in enumerate(plan["axes"]) if not axis["seed"]]
+    seeds = [i for i, axis in enumerate(plan["axes"]) if axis["seed"]]
     points = {}
     for trial in plan["trials"]:
         run = folder / "trials" / trial["id"]
@@ -94,8 +96,16 @@ def read_sweep(folder, top_k):
             print(f"{run}: not finished, left out", file=sys.stderr)
             continue
         name = " ".join(trial["points"][i] for i in names)
-        points.setdefault(name, []).append(Trial(run, top_k))
+        seed = tuple(trial["points"][i] for i in seeds)
+        points.setdefault(name, []).append(Trial(run, seed, top_k))
     return points
+
+
+def difference(trials, others):
+    """Loss of the trials minus that of the others, seed by seed: mean and interval."""
+    theirs = {trial.seed: trial.loss for trial in others}
+    gaps = [trial.loss - theirs[trial.seed] for trial in trials if trial.seed in theirs]
+    return f"{mean(gaps):+.4f} ± {interval(gaps):.4f}" if gaps else ""
 
 
 def by_layer(trials, figure, digits):
@@ -103,16 +113,17 @@ def by_layer(trials, figure, digits):
     return " ".join(f"{mean(layer):.{digits}f}" for layer in layers)
 
 
-def write_tables(points, out):
+def write_tables(points, against, out):
     domains = list(next(iter(points.values()))[0].domains)
     with open(out, "w", encoding="utf-8") as page:
-        page.write("| router | validation loss | Gini by layer | min/max by layer | MaxVio, worst "
+        page.write(f"| router | validation loss | minus `{against}`, seed by seed | Gini by layer | min/max by layer | MaxVio, worst "
                    "layer | Gini over its floor, worst layer | held out: Gini by layer | over its "
-                   "floor, worst layer | router time |\n|" + " --- |" * 9 + "\n")
+                   "floor, worst layer | router time |\n|" + " --- |" * 10 + "\n")
         for name, trials in points.items():
             losses = [trial.loss for trial in trials]
             page.write(
                 f"| `{name}` | {mean(losses):.4f} ± {interval(losses):.4f} "
+                f"| {difference(trials, points.get(against, []))} "
                 f"| {by_layer(trials, 'gini', 3)} | {by_layer(trials, 'min_max', 2)} "
                 f"| {mean(max(t.max_violation) for t in trials):.3f} "
                 f"| {mean(max(t.gini) - t.floor for t in trials):.4f} "
@@ -173,6 +184,8 @@ def main():
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("docs/studies"))
     parser.add_argument("--name", default="routers")
     parser.add_argument("--top_k", type=int, default=8)
+    parser.add_argument("--against", default="quantile_balancing",
+                        help="the router that losses are compared with, seed by seed")
     options = parser.parse_args()
     try:
         import matplotlib
@@ -189,7 +202,7 @@ def main():
     if not points:
         sys.exit("no finished trial in " + ", ".join(map(str, options.sweep)))
     options.out.mkdir(parents=True, exist_ok=True)
-    write_tables(points, options.out / f"{options.name}.tables.md")
+    write_tables(points, options.against, options.out / f"{options.name}.tables.md")
     plot_frontier(plt, points, options.out / f"{options.name}-frontier.svg")
     plot_balance(plt, points, options.out / f"{options.name}-balance.svg")
 
