@@ -45,7 +45,9 @@ class ExpertExchangeTest
     : public ::testing::TestWithParam<std::tuple<std::string, World, ExchangeCase>> {};
 
 TEST_P(ExpertExchangeTest, Holds) {
-  const auto& [exchange, world, property] = GetParam();
+  const std::string& exchange = std::get<0>(GetParam());
+  const World& world = std::get<1>(GetParam());
+  const ExchangeCase& property = std::get<2>(GetParam());
   comm::ThreadWorld::Options options;
   options.num_ranks = static_cast<int>(world.node_of_rank.size());
   options.node_of_rank = world.node_of_rank;
