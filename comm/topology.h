@@ -12,6 +12,7 @@ namespace equipoise::comm {
 
 // What lies between two ranks.
 enum class LinkClass : uint8_t { kSelf, kNode, kRemote };
+inline constexpr int kNumLinkClasses = 3;
 
 // Which node every rank of the world lives on. A value; the same on all ranks.
 class Topology {

@@ -1,0 +1,209 @@
+#include "comm/measure_links.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "comm/collectives.h"
+#include "comm/host_mirror.h"
+#include "core/base/check.h"
+#include "core/base/status_macros.h"
+#include "core/ops/elementwise.h"
+#include "core/ops/permute.h"
+#include "core/tensor/tensor_view.h"
+
+namespace equipoise::comm {
+namespace {
+
+constexpr int64_t kRowElements = 256;  // of 4 bytes: pieces are cut into rows of 1 KiB
+constexpr int64_t kRowBytes = kRowElements * 4;
+constexpr int64_t kFirstRows = 64;
+constexpr int64_t kMostRows = 4096;  // 4 MiB
+// Of one size, back to back. The first is not timed: networks let a first burst pass unhindered.
+constexpr int kRounds = 4;
+constexpr int kMostMessages = 20;
+constexpr int kRepeats = 3;
+
+double Now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+// The first rows of a buffer, perhaps taken for shorter ones.
+TensorView Part(TensorView buffer, int64_t rows, int64_t row_elements) {
+  const TensorView flat = buffer.Reshaped({buffer.num_elements()});
+  return flat.Rows(0, rows * row_elements).Reshaped({rows, row_elements});
+}
+
+// One class of links under measurement.
+class Probe {
+ public:
+  Probe(Communicator& group, const Context& context, double budget)
+      : group_(group), context_(context), budget_(budget) {}
+
+  // Moves pieces of so many rows, of kRowElements or of two elements.
+  using Round = std::function<absl::Status(int64_t rows, int64_t row_elements)>;
+
+  absl::StatusOr<Link> Measure(const Round& round) {
+    Link link;
+    EQ_ASSIGN_OR_RETURN(link.latency, MeasureLatency(round));
+    int64_t rows = kFirstRows;
+    const auto large = [&] { return round(rows, kRowElements); };
+    EQ_ASSIGN_OR_RETURN(double seconds, Time(kRounds, 1, large));
+    // Twice the size, and that a second time, must fit.
+    while (rows < kMostRows && spent_ + 4.0 * kRounds * seconds < budget_) {
+      rows *= 2;
+      EQ_ASSIGN_OR_RETURN(seconds, Time(kRounds, 1, large));
+    }
+    // Once more: something may have come between.
+    EQ_ASSIGN_OR_RETURN(const double again, Time(kRounds, 1, large));
+    seconds = std::min(seconds, again);
+    // What a message costs may be more than what is in it.
+    link.seconds_per_byte =
+        std::max(seconds - link.latency, 0.05 * seconds) / static_cast<double>(rows * kRowBytes);
+    return link;
+  }
+
+ private:
+  absl::StatusOr<double> MeasureLatency(const Round& round) {
+    const auto small = [&] { return round(1, 2); };
+    EQ_ASSIGN_OR_RETURN(double best, Time(2, 1, small));
+    const double fitting = 0.1 * budget_ / std::max(best, 1e-9) / kRepeats;
+    const int messages = static_cast<int>(std::min<double>(fitting, kMostMessages));
+    for (int repeat = 0; repeat < kRepeats && messages >= 2; ++repeat) {
+      EQ_ASSIGN_OR_RETURN(const double seconds, Time(messages, 1, small));
+      best = std::min(best, seconds);
+    }
+    return best;
+  }
+
+  // Seconds of one of `rounds` rounds, without the first `untimed` ones: the slowest rank's, the
+  // same on all.
+  absl::StatusOr<double> Time(int rounds, int untimed, const std::function<absl::Status()>& round) {
+    EQ_RETURN_IF_ERROR(Barrier(group_, context_, {.name = "measuring links"}));
+    const double begin = Now();
+    double start = begin;
+    for (int i = 0; i < rounds; ++i) {
+      if (i == untimed) start = Now();
+      EQ_RETURN_IF_ERROR(round());
+    }
+    const double end = Now();
+    const WorkspaceFrame frame(*context_.scratch);
+    const TensorView times = context_.scratch->Allocate(DType::kF64, {2});
+    const std::vector<double> mine = {end - begin, (end - start) / (rounds - untimed)};
+    MirrorToDevice<double>(context_, mine, times);
+    EQ_RETURN_IF_ERROR(
+        AllReduce(group_, context_, times, ReduceOp::kMax, {.name = "measuring links"}));
+    const std::vector<double> slowest = HostMirror<double>(context_, times);
+    spent_ += slowest[0];
+    return slowest[1];
+  }
+
+  Communicator& group_;
+  const Context context_;
+  const double budget_;
+  double spent_ = 0.0;
+};
+
+// Who sends to whom: every rank to one other, or to none.
+class Ring {
+ public:
+  explicit Ring(int ranks) : to_(static_cast<size_t>(ranks), -1), pieces_(to_.size(), 1) {}
+
+  static Ring ThroughNodes(const Topology& topology) {
+    Ring ring(topology.num_ranks());
+    for (int rank = 0; rank < topology.num_ranks(); ++rank) {
+      const std::vector<int>& mates = topology.ranks_of(topology.node_of(rank));
+      const size_t next = static_cast<size_t>(topology.local_rank(rank) + 1) % mates.size();
+      if (mates[next] != rank) ring.to_[static_cast<size_t>(rank)] = mates[next];
+    }
+    return ring;
+  }
+
+  // The ranks of a node share a piece.
+  static Ring AcrossNodes(const Topology& topology) {
+    Ring ring(topology.num_ranks());
+    for (int rank = 0; rank < topology.num_ranks(); ++rank) {
+      const int node = topology.node_of(rank);
+      const std::vector<int>& next = topology.ranks_of((node + 1) % topology.num_nodes());
+      ring.to_[static_cast<size_t>(rank)] =
+          next[static_cast<size_t>(topology.local_rank(rank)) % next.size()];
+      ring.pieces_[static_cast<size_t>(rank)] =
+          static_cast<int64_t>(topology.ranks_of(node).size());
+    }
+    return ring;
+  }
+
+  // Moves rows of `from` to `to`, both [>= rows, >= row_elements].
+  absl::Status Pass(Communicator& group, const Context& context, TensorView from, TensorView to,
+                    int64_t rows, int64_t row_elements) const {
+    const auto share = [&](size_t rank) { return std::max<int64_t>(1, rows / pieces_[rank]); };
+    const size_t me = static_cast<size_t>(group.rank());
+    std::vector<int64_t> send(to_.size(), 0);
+    std::vector<int64_t> receive(to_.size(), 0);
+    int64_t received = 0;
+    for (size_t rank = 0; rank < to_.size(); ++rank) {
+      if (to_[rank] != group.rank()) continue;
+      receive[rank] = share(rank);
+      received += share(rank);
+    }
+    if (to_[me] >= 0) send[static_cast<size_t>(to_[me])] = share(me);
+    return AllToAllRows(group, context, Part(from, to_[me] >= 0 ? share(me) : 0, row_elements),
+                        send, Part(to, received, row_elements), receive,
+                        {.name = "measuring links"});
+  }
+
+ private:
+  std::vector<int> to_;
+  std::vector<int64_t> pieces_;
+};
+
+absl::Status CopyInMemory(const Context& context, TensorView from, TensorView to, int64_t rows,
+                          int64_t row_elements) {
+  const WorkspaceFrame frame(*context.scratch);
+  const TensorView order = context.scratch->Allocate(DType::kI64, {rows});
+  std::vector<int64_t> backwards(static_cast<size_t>(rows));
+  for (int64_t row = 0; row < rows; ++row) backwards[static_cast<size_t>(row)] = rows - 1 - row;
+  MirrorToDevice<int64_t>(context, backwards, order);
+  GatherRows(context, Part(from, rows, row_elements), order, Part(to, rows, row_elements));
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<LinkModel> MeasureLinks(Communicator& group, const Topology& topology,
+                                       const Context& context, const MeasureLinksOptions& options) {
+  EQ_CHECK_EQ(topology.num_ranks(), group.size());
+  LinkModel links;
+  if (group.size() == 1) return links;
+  const WorkspaceFrame frame(*context.scratch);
+  // A node of one rank may take in the pieces of many.
+  const int64_t most_rows = kMostRows + group.size();
+  const TensorView from = context.scratch->Allocate(DType::kF32, {most_rows, kRowElements});
+  const TensorView to = context.scratch->Allocate(DType::kF32, {most_rows, kRowElements});
+  for (const TensorView buffer : {from, to}) Fill(context, 0.0, buffer);  // memory that is there
+  const auto measure = [&](LinkClass link, double share, const Probe::Round& round) {
+    Probe probe(group, context, share * absl::ToDoubleSeconds(options.budget));
+    absl::StatusOr<Link> measured = probe.Measure(round);
+    if (measured.ok()) links[link] = *measured;
+    return measured.status();
+  };
+  const auto around = [&](const Ring& ring) {
+    return [&, ring](int64_t rows, int64_t row_elements) {
+      return ring.Pass(group, context, from, to, rows, row_elements);
+    };
+  };
+  EQ_RETURN_IF_ERROR(measure(LinkClass::kSelf, 0.1, [&](int64_t rows, int64_t row_elements) {
+    return CopyInMemory(context, from, to, rows, row_elements);
+  }));
+  if (topology.num_nodes() < topology.num_ranks()) {
+    EQ_RETURN_IF_ERROR(measure(LinkClass::kNode, 0.2, around(Ring::ThroughNodes(topology))));
+  }
+  if (topology.num_nodes() > 1) {
+    EQ_RETURN_IF_ERROR(measure(LinkClass::kRemote, 0.7, around(Ring::AcrossNodes(topology))));
+  }
+  return links;
+}
+
+}  // namespace equipoise::comm

@@ -1,0 +1,33 @@
+#ifndef EQUIPOISE_COMM_MEASURE_LINKS_H_
+#define EQUIPOISE_COMM_MEASURE_LINKS_H_
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "comm/communicator.h"
+#include "comm/link_model.h"
+#include "comm/topology.h"
+#include "core/device/context.h"
+
+namespace equipoise::comm {
+
+struct MeasureLinksOptions {
+  // For all classes together. A link on which the smallest message takes longer is measured by
+  // that message alone.
+  absl::Duration budget = absl::Milliseconds(400);
+};
+
+// Measures the links of `group`, whose topology is `topology`: messages of 8 bytes, and pieces that
+// double until the budget is spent, between all ranks of a class at once, in a ring through each
+// node and in one through all nodes (equal local ranks), so that what ranks share, be it cores or
+// the node's link, is shared while it is measured. Back to back, and the fastest of several
+// repeats. Classes that the topology lacks stay unknown.
+//
+// Collective; every rank gets the same figures, bit for bit, which are the slowest rank's. Takes
+// memory from context.scratch while it runs.
+absl::StatusOr<LinkModel> MeasureLinks(Communicator& group, const Topology& topology,
+                                       const Context& context,
+                                       const MeasureLinksOptions& options = {});
+
+}  // namespace equipoise::comm
+
+#endif  // EQUIPOISE_COMM_MEASURE_LINKS_H_

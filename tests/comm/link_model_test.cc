@@ -1,0 +1,84 @@
+#include "comm/link_model.h"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "gtest/gtest.h"
+
+namespace equipoise::comm {
+namespace {
+
+LinkModel Example() {
+  LinkModel links;
+  links[LinkClass::kSelf] = {2.5e-8, 1.0 / 3e10};
+  links[LinkClass::kNode] = {1.7e-5, 1.0 / 2.3e9};
+  links[LinkClass::kRemote] = {8.7e-5, 1.0 / 85e6};
+  return links;
+}
+
+std::string ErrorOf(absl::string_view text) {
+  return std::string(LinksFromText(text).status().message());
+}
+
+TEST(LinkModel, ComesBackFromItsText) {
+  const LinkModel links = Example();
+  const auto read = LinksFromText(LinksToText(links));
+  ASSERT_TRUE(read.ok()) << read.status();
+  for (const LinkClass link : {LinkClass::kSelf, LinkClass::kNode, LinkClass::kRemote}) {
+    EXPECT_NEAR((*read)[link].latency, links[link].latency, 1e-8 * links[link].latency);
+    EXPECT_NEAR((*read)[link].seconds_per_byte, links[link].seconds_per_byte,
+                1e-8 * links[link].seconds_per_byte);
+  }
+  // What was written once is read and written the same ever after.
+  EXPECT_EQ(LinksToText(*read), LinksToText(links));
+}
+
+TEST(LinkModel, ReadsWhatAPersonWrites) {
+  const auto links =
+      LinksFromText("\n# by hand\n  remote\t1e-4 8e-9  # 1 Gbit/s\r\n\nself 1e-8 1e-10");
+  ASSERT_TRUE(links.ok()) << links.status();
+  EXPECT_EQ((*links)[LinkClass::kRemote].latency, 1e-4);
+  EXPECT_EQ((*links)[LinkClass::kRemote].seconds_per_byte, 8e-9);
+  EXPECT_EQ((*links)[LinkClass::kSelf].seconds_per_byte, 1e-10);
+  EXPECT_FALSE((*links)[LinkClass::kNode].known());
+  EXPECT_EQ(LinksToText(LinkModel()), LinksToText(*LinksFromText("")));
+}
+
+TEST(LinkModel, NamesTheLineThatIsWrong) {
+  EXPECT_EQ(ErrorOf("self 1 1\nnode 1"),
+            "line 2 has 2 words, not a link's name, its seconds a message and its seconds a byte");
+  EXPECT_EQ(ErrorOf("\nfar 1e-5 1e-9"),
+            "line 2 names a link 'far': there are self, node and remote");
+  EXPECT_EQ(ErrorOf("node 1e-5 1e-9\nnode 1e-5 1e-9"), "line 2 names 'node' a second time");
+  for (const char* number : {"0", "-1e-6", "nan", "inf", "61", "fast", "1e-6s"}) {
+    EXPECT_EQ(
+        ErrorOf(std::string("node ") + number + " 1e-9"),
+        std::string("line 1 has '") + number + "' where seconds should be: above 0, up to 60");
+    EXPECT_FALSE(LinksFromText(std::string("node 1e-6 ") + number).ok()) << number;
+  }
+}
+
+TEST(LinkModel, CoversATopologyWhenEveryClassInItIsKnown) {
+  const auto covers = [](const LinkModel& links, std::vector<int> nodes) {
+    return links.Covers(*Topology::FromNodes(std::move(nodes)));
+  };
+  LinkModel links;
+  EXPECT_TRUE(covers(links, {0}));
+  EXPECT_FALSE(covers(links, {0, 0}));
+  links[LinkClass::kSelf] = {1e-8, 1e-10};
+  links[LinkClass::kRemote] = {1e-4, 1e-8};
+  EXPECT_TRUE(covers(links, {0, 1}));
+  EXPECT_FALSE(covers(links, {0, 0, 1}));
+  EXPECT_FALSE(covers(links, {0, 0}));
+  EXPECT_TRUE(covers(Example(), {0, 0, 1}));
+}
+
+TEST(LinkModel, DescribesItself) {
+  EXPECT_EQ(Describe(LinkModel()), "none");
+  EXPECT_EQ(Describe(Example()),
+            "self 0.025 us, 30.0 GB/s; node 17 us, 2.3 GB/s; remote 87 us, 85 MB/s");
+}
+
+}  // namespace
+}  // namespace equipoise::comm
