@@ -1,0 +1,171 @@
+#include "comm/exchange/exchange_cost.h"
+
+#include <algorithm>
+
+#include "core/base/check.h"
+
+namespace equipoise::comm {
+namespace {
+
+// The rank of `node` through which rows leave for `rank`, or arrive from it.
+int Door(const Topology& topology, int node, int rank) {
+  const std::vector<int>& ranks = topology.ranks_of(node);
+  return ranks[static_cast<size_t>(topology.local_rank(rank)) % ranks.size()];
+}
+
+void Add(RowMatrix& rows, int from, int to, int64_t count) {
+  rows.set(from, to, rows.at(from, to) + count);
+}
+
+// Messages and rows over one class of link.
+struct Load {
+  int64_t messages = 0;
+  int64_t rows = 0;
+
+  void Add(int64_t count) {
+    messages += count > 0 ? 1 : 0;
+    rows += count;
+  }
+  double Seconds(const Link& link, double row_bytes) const {
+    return static_cast<double>(messages) * link.latency +
+           static_cast<double>(rows) * row_bytes * link.seconds_per_byte;
+  }
+};
+
+double PhaseSeconds(const Topology& topology, const LinkModel& links, const RowMatrix& rows,
+                    double row_bytes) {
+  struct Node {
+    Load out, in;
+  };
+  std::vector<Node> nodes(static_cast<size_t>(topology.num_nodes()));
+  double inside = 0.0;
+  for (int rank = 0; rank < rows.num_ranks(); ++rank) {
+    Load out, in, out_across, in_across;
+    for (int peer = 0; peer < rows.num_ranks(); ++peer) {
+      if (peer == rank) continue;
+      const bool mate = topology.link(rank, peer) == LinkClass::kNode;
+      (mate ? out : out_across).Add(rows.at(rank, peer));
+      (mate ? in : in_across).Add(rows.at(peer, rank));
+    }
+    const double kept = static_cast<double>(rows.at(rank, rank)) * row_bytes;
+    const Link& link = links[LinkClass::kNode];
+    inside = std::max(inside, std::max(out.Seconds(link, row_bytes), in.Seconds(link, row_bytes)) +
+                                  kept * links[LinkClass::kSelf].seconds_per_byte);
+    Node& node = nodes[static_cast<size_t>(topology.node_of(rank))];
+    node.out.rows += out_across.rows;
+    node.in.rows += in_across.rows;
+    node.out.messages = std::max(node.out.messages, out_across.messages);
+    node.in.messages = std::max(node.in.messages, in_across.messages);
+  }
+  double across = 0.0;
+  for (const Node& node : nodes) {
+    const Link& link = links[LinkClass::kRemote];
+    across =
+        std::max({across, node.out.Seconds(link, row_bytes), node.in.Seconds(link, row_bytes)});
+  }
+  return std::max(inside, across);
+}
+
+}  // namespace
+
+ExchangeTraffic FlatTraffic(const ExchangeRows& rows) {
+  ExchangeTraffic traffic;
+  traffic.phases = {rows.copies};
+  for (int rank = 0; rank < rows.copies.num_ranks(); ++rank) {
+    traffic.gathered.push_back(rows.copies.TotalFrom(rank) + rows.copies.TotalTo(rank));
+  }
+  return traffic;
+}
+
+ExchangeTraffic TwoLevelTraffic(const Topology& topology, const ExchangeRows& rows) {
+  if (topology.num_nodes() == 1) return FlatTraffic(rows);
+  const int ranks = rows.copies.num_ranks();
+  RowMatrix inside(ranks);
+  RowMatrix across(ranks);
+  for (int from = 0; from < ranks; ++from) {
+    for (int to = 0; to < ranks; ++to) {
+      const int door = Door(topology, topology.node_of(from), to);
+      Add(inside, from, door, rows.copies.at(from, to));
+      if (topology.node_of(to) != topology.node_of(from)) {
+        Add(across, door, to, rows.copies.at(from, to));
+      }
+    }
+  }
+  ExchangeTraffic traffic = FlatTraffic(rows);
+  for (int rank = 0; rank < ranks; ++rank) {
+    traffic.gathered[static_cast<size_t>(rank)] +=
+        inside.TotalFrom(rank) + across.TotalFrom(rank) + rows.copies.TotalTo(rank);
+  }
+  traffic.phases = {std::move(inside), std::move(across)};
+  return traffic;
+}
+
+ExchangeTraffic MulticastTraffic(const Topology& topology, const ExchangeRows& rows) {
+  const int ranks = rows.copies.num_ranks();
+  const size_t nodes = static_cast<size_t>(topology.num_nodes());
+  EQ_CHECK_EQ(rows.to_nodes.size(), static_cast<size_t>(ranks) * nodes);
+  RowMatrix across(ranks);
+  RowMatrix inside(ranks);
+  for (int from = 0; from < ranks; ++from) {
+    for (int node = 0; node < topology.num_nodes(); ++node) {
+      const size_t entry = static_cast<size_t>(from) * nodes + static_cast<size_t>(node);
+      across.set(from, Door(topology, node, from), rows.to_nodes[entry]);
+    }
+    for (int to = 0; to < ranks; ++to) {
+      Add(inside, Door(topology, topology.node_of(to), from), to,
+          rows.tokens_to_ranks.at(from, to));
+    }
+  }
+  ExchangeTraffic traffic;
+  for (int rank = 0; rank < ranks; ++rank) {
+    traffic.gathered.push_back(across.TotalFrom(rank) + inside.TotalFrom(rank) +
+                               rows.copies.TotalTo(rank));
+  }
+  traffic.phases = {std::move(across), std::move(inside)};
+  return traffic;
+}
+
+RowMatrix TotalRows(const ExchangeTraffic& traffic) {
+  RowMatrix total(traffic.phases.front().num_ranks());
+  for (const RowMatrix& phase : traffic.phases) {
+    for (int from = 0; from < total.num_ranks(); ++from) {
+      for (int to = 0; to < total.num_ranks(); ++to) Add(total, from, to, phase.at(from, to));
+    }
+  }
+  return total;
+}
+
+double TransferSeconds(const Topology& topology, const LinkModel& links,
+                       const ExchangeTraffic& traffic, double row_bytes) {
+  const int64_t gathered = *std::max_element(traffic.gathered.begin(), traffic.gathered.end());
+  double seconds =
+      static_cast<double>(gathered) * row_bytes * links[LinkClass::kSelf].seconds_per_byte;
+  for (const RowMatrix& phase : traffic.phases) {
+    seconds += PhaseSeconds(topology, links, phase, row_bytes);
+  }
+  return seconds;
+}
+
+std::array<int64_t, kNumLinkClasses> RowsByLink(const Topology& topology, const RowMatrix& rows) {
+  std::array<int64_t, kNumLinkClasses> sums = {};
+  for (int from = 0; from < rows.num_ranks(); ++from) {
+    for (int to = 0; to < rows.num_ranks(); ++to) {
+      sums[static_cast<size_t>(topology.link(from, to))] += rows.at(from, to);
+    }
+  }
+  return sums;
+}
+
+std::vector<int64_t> RowsBetweenNodes(const Topology& topology, const RowMatrix& rows) {
+  const size_t nodes = static_cast<size_t>(topology.num_nodes());
+  std::vector<int64_t> sums(nodes * nodes, 0);
+  for (int from = 0; from < rows.num_ranks(); ++from) {
+    for (int to = 0; to < rows.num_ranks(); ++to) {
+      const size_t node = static_cast<size_t>(topology.node_of(from)) * nodes;
+      sums[node + static_cast<size_t>(topology.node_of(to))] += rows.at(from, to);
+    }
+  }
+  return sums;
+}
+
+}  // namespace equipoise::comm
