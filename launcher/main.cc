@@ -14,6 +14,7 @@
 #include "launcher/commands/info.h"
 #include "launcher/commands/launch.h"
 #include "launcher/commands/sweep.h"
+#include "launcher/commands/telemetry.h"
 #include "launcher/commands/train.h"
 #include "launcher/config/suggest.h"
 #include "launcher/version.h"
@@ -24,6 +25,8 @@ namespace {
 constexpr Command kCommands[] = {
     {"train", "train a model from a configuration file", TrainHelp, RunTrainCommand},
     {"sweep", "run many trainings that differ in a few fields", SweepHelp, RunSweepCommand},
+    {"telemetry", "print what a run recorded of its experts' load", TelemetryHelp,
+     RunTelemetryCommand},
     {"fields", "list every field of a configuration", FieldsHelp, RunFieldsCommand},
     {"info", "print what was built in, and the nodes of a job", InfoHelp, RunInfoCommand},
 };
@@ -33,7 +36,7 @@ std::string Help() {
       "Equipoise trains Mixture-of-Experts language models across machines with mpirun.\n\n"
       "Usage: [mpirun -np RANKS] equipoise COMMAND [--flag=value]...\n\nCommands:\n";
   for (const Command& command : kCommands) {
-    absl::StrAppendFormat(&text, "  %-8s %s\n", command.name, command.summary);
+    absl::StrAppendFormat(&text, "  %-9s  %s\n", command.name, command.summary);
   }
   absl::StrAppend(
       &text, "\n`equipoise COMMAND --help` says more of each. A first run, on four processes:\n",

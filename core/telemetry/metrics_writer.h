@@ -4,12 +4,15 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "core/base/log.h"
 #include "core/io/file_system.h"
+#include "core/telemetry/append_file.h"
 #include "core/telemetry/step_record.h"
+#include "core/telemetry/step_sink.h"
 
 namespace equipoise {
 
@@ -21,47 +24,31 @@ std::string StepRecordToJson(const StepRecord& record);
 std::string ValidationToJson(int64_t step, int64_t tokens_seen, const ValidationRecord& record);
 
 // Appends to metrics.jsonl, one object a step, each line handed to the system before Write
-// returns. Telemetry never stops training: a failing write is warned of once, the file is cut back
-// to its last whole line, and the next step tries again. Not thread-safe.
-class MetricsWriter {
+// returns. After a failing write the file ends with a whole line. Not thread-safe.
+class MetricsWriter final : public StepSink {
  public:
   // Drops every row.
   static constexpr int64_t kFreshStart = -1;
 
   // Opens `path`, first cutting what a run resumed at `resumed_step` will write again: everything
   // from the first row with a greater step on, and a last line without an end. A file that cannot
-  // be read, cut or opened is an error (a run directory that is unusable from the start should
-  // stop the run). `file_system` and `logger` must outlive the writer.
-  static absl::StatusOr<std::unique_ptr<MetricsWriter>> Open(FileSystem& file_system,
-                                                             const std::string& path,
-                                                             int64_t resumed_step, Logger& logger);
+  // be read, cut or opened is an error. `file_system` must outlive the writer.
+  static absl::StatusOr<std::unique_ptr<StepSink>> Open(FileSystem& file_system,
+                                                        const std::string& path,
+                                                        int64_t resumed_step);
 
-  // Gives the file at `path`, if it has rows, the first free name of path.1, path.2, ...: that
-  // name, or nothing if there was no row to keep.
-  static absl::StatusOr<std::string> SetAside(FileSystem& file_system, const std::string& path);
-
-  void Write(const StepRecord& record) { WriteLine(StepRecordToJson(record)); }
-  void WriteValidation(int64_t step, int64_t tokens_seen, const ValidationRecord& record) {
-    WriteLine(ValidationToJson(step, tokens_seen, record));
+  absl::Status Write(const StepRecord& record) override {
+    return file_->Append(StepRecordToJson(record) + "\n");
+  }
+  absl::Status WriteValidation(int64_t step, int64_t tokens_seen,
+                               const ValidationRecord& record) override {
+    return file_->Append(ValidationToJson(step, tokens_seen, record) + "\n");
   }
 
-  // Rows lost to failing writes.
-  int64_t num_lost() const { return num_lost_; }
-
  private:
-  MetricsWriter(FileSystem& file_system, std::string path, Logger& logger,
-                std::unique_ptr<WritableFile> file, uint64_t size);
-  void WriteLine(std::string line);
-  absl::Status TryWrite(const std::string& line);
+  explicit MetricsWriter(std::unique_ptr<AppendFile> file) : file_(std::move(file)) {}
 
-  FileSystem& file_system_;
-  const std::string path_;
-  Logger& logger_;
-  std::unique_ptr<WritableFile> file_;
-  uint64_t size_;      // of the whole lines in the file
-  bool torn_ = false;  // the file may hold more than `size_` bytes
-  bool warned_ = false;
-  int64_t num_lost_ = 0;
+  std::unique_ptr<AppendFile> file_;
 };
 
 // Bytes of metrics.jsonl to keep for a run resumed at `resumed_step`; see MetricsWriter::Open.

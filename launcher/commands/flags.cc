@@ -23,8 +23,9 @@ absl::CommandLineFlag& FlagOf(const FlagUse& use) {
 
 class FlagParser {
  public:
-  FlagParser(const std::vector<std::string>& arguments, const std::vector<FlagUse>& uses)
-      : arguments_(arguments), uses_(uses) {}
+  FlagParser(const std::vector<std::string>& arguments, const std::vector<FlagUse>& uses,
+             std::vector<std::string>* operands)
+      : arguments_(arguments), uses_(uses), operands_(operands) {}
 
   absl::Status Run() {
     while (next_ < arguments_.size()) Parse(arguments_[next_++]);
@@ -37,7 +38,9 @@ class FlagParser {
   }
 
   void Parse(const std::string& argument) {
-    if (!absl::StartsWith(argument, "-") || argument == "-" || argument == "--") {
+    const bool is_flag = absl::StartsWith(argument, "-") && argument != "-" && argument != "--";
+    if (!is_flag && operands_ != nullptr) return operands_->push_back(argument);
+    if (!is_flag) {
       return Fail(absl::StrCat("unexpected argument '", argument, "': flags begin with --"));
     }
     const std::string text = argument.substr(absl::StartsWith(argument, "--") ? 2 : 1);
@@ -100,6 +103,7 @@ class FlagParser {
 
   const std::vector<std::string>& arguments_;
   const std::vector<FlagUse>& uses_;
+  std::vector<std::string>* const operands_;
   size_t next_ = 0;
   std::set<std::string> given_;
   std::string problems_;
@@ -107,16 +111,20 @@ class FlagParser {
 
 }  // namespace
 
-absl::Status ParseFlags(const std::vector<std::string>& arguments,
-                        const std::vector<FlagUse>& uses) {
-  return FlagParser(arguments, uses).Run();
+absl::Status ParseFlags(const std::vector<std::string>& arguments, const std::vector<FlagUse>& uses,
+                        std::vector<std::string>* operands) {
+  return FlagParser(arguments, uses, operands).Run();
 }
 
 std::string DescribeFlags(const std::vector<FlagUse>& uses) {
   std::string text;
   for (const FlagUse& use : uses) {
-    absl::StrAppend(&text, "  --", use.name, *use.value_name == '\0' ? "" : "=", use.value_name,
-                    use.values == nullptr ? "" : "   (may be repeated)", "\n");
+    const bool is_letter = use.name[1] == '\0';  // "-o FILE", as people know it
+    absl::StrAppend(&text, is_letter ? "  -" : "  --", use.name,
+                    *use.value_name == '\0' ? ""
+                    : is_letter             ? " "
+                                            : "=",
+                    use.value_name, use.values == nullptr ? "" : "   (may be repeated)", "\n");
     for (const absl::string_view line : absl::StrSplit(FlagOf(use).Help(), '\n')) {
       absl::StrAppend(&text, "      ", line, "\n");
     }

@@ -21,9 +21,10 @@ struct FlagUse {
 // --nobool). What absl::ParseCommandLine lacks: flags belong to one sub-command, may be repeatable,
 // and a mistake is a status that names all mistakes, with a suggestion, instead of exit(1).
 // InvalidArgument, a line for each problem and no line end after the last: unknown flag, missing,
-// empty or unreadable value, a flag given twice, or an argument that is no flag.
-absl::Status ParseFlags(const std::vector<std::string>& arguments,
-                        const std::vector<FlagUse>& uses);
+// empty or unreadable value, a flag given twice, or an argument that is no flag, unless there is a
+// list of `operands` that such arguments go to, in their order.
+absl::Status ParseFlags(const std::vector<std::string>& arguments, const std::vector<FlagUse>& uses,
+                        std::vector<std::string>* operands = nullptr);
 
 // A paragraph a flag, for help.
 std::string DescribeFlags(const std::vector<FlagUse>& uses);

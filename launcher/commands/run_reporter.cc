@@ -3,12 +3,21 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "core/base/status_macros.h"
+#include "core/telemetry/append_file.h"
+#include "core/telemetry/metrics_writer.h"
+#include "core/telemetry/prometheus_writer.h"
+#include "core/telemetry/router_log.h"
+#include "core/telemetry/router_log_writer.h"
+#include "core/telemetry/tensorboard_writer.h"
 
 namespace equipoise::launcher {
 namespace {
@@ -31,6 +40,11 @@ bool ProgressBarOf(ProgressBar choice) {
   return isatty(STDOUT_FILENO) == 1 && ParentWritesToTerminal();
 }
 
+std::string HostName() {
+  char name[256] = {};
+  return gethostname(name, sizeof(name) - 1) == 0 ? name : "localhost";
+}
+
 std::string DescribeValidation(const ValidationRecord& record) {
   std::string text = absl::StrFormat("loss %.4f nats", record.loss);
   if (record.bits_per_byte.has_value()) {
@@ -49,6 +63,8 @@ RunReporter::RunReporter(FileSystem& files, const RunDirectory& directory, Logge
     : files_(files),
       directory_(directory),
       logger_(logger),
+      sinks_([this](const std::string& text) { OnWarning(text); }),
+      telemetry_(options.telemetry),
       starts_over_(options.train.checkpoint.resume == "never") {
   ConsoleOptions console;
   console.out = stdout;
@@ -58,40 +74,75 @@ RunReporter::RunReporter(FileSystem& files, const RunDirectory& directory, Logge
   console_.emplace(console);
 }
 
-absl::Status RunReporter::KeepEarlierRows() {
-  EQ_ASSIGN_OR_RETURN(const std::string kept,
-                      MetricsWriter::SetAside(files_, directory_.metrics_path()));
+absl::Status RunReporter::KeepEarlierFiles() {
+  std::vector<std::string> kept;
+  for (const char* name : {"metrics.jsonl", kRouterLogName, kRouterIndexName, kTensorboardFolder}) {
+    EQ_ASSIGN_OR_RETURN(std::string path, SetAside(files_, JoinPath(directory_.path(), name)));
+    if (!path.empty()) kept.push_back(std::move(path));
+  }
   if (!kept.empty()) {
     OnWarning(absl::StrCat("starting over in the directory of an earlier run, as ",
-                           "checkpoint.resume is \"never\"; its metrics are now ", kept));
+                           "checkpoint.resume is \"never\"; its metrics are now ",
+                           absl::StrJoin(kept, ", ")));
   }
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::unique_ptr<MetricsWriter>> RunReporter::OpenMetrics(int64_t step) {
-  if (starts_over_) EQ_RETURN_IF_ERROR(KeepEarlierRows());
+void RunReporter::OpenSinks(int64_t step) {
   const int64_t kept = step == 0 ? MetricsWriter::kFreshStart : step;
-  return MetricsWriter::Open(files_, directory_.metrics_path(), kept, logger_);
+  sinks_.Add("metrics.jsonl", MetricsWriter::Open(files_, directory_.metrics_path(), kept));
+  if (telemetry_.router_log) {
+    sinks_.Add(kRouterLogName, RouterLogWriter::Open(files_, directory_.path(), kept));
+  }
+  if (telemetry_.tensorboard) {
+    sinks_.Add("TensorBoard",
+               TensorboardWriter::Open(files_, {JoinPath(directory_.path(), kTensorboardFolder),
+                                                kept, HostName(), absl::Now}));
+  }
+  if (telemetry_.prometheus) {
+    PrometheusWriter::Options options;
+    options.directory = telemetry_.prometheus_directory.empty()
+                            ? JoinPath(directory_.path(), "prom")
+                            : telemetry_.prometheus_directory;
+    options.run = BaseNameOf(directory_.path());
+    options.now = absl::Now;
+    sinks_.Add("Prometheus' file", PrometheusWriter::Open(files_, options));
+  }
+}
+
+void RunReporter::Record(RunEvent event, const std::string& text) {
+  if (!events_.has_value()) return;
+  const absl::Status written = events_->Write(event, absl::Now(), step_, text);
+  if (written.ok()) return;
+  events_.reset();
+  logger_.Warning(absl::StrCat("events.jsonl ends here: ", written.message()));
 }
 
 void RunReporter::OnStart(int64_t step, const std::string& checkpoint) {
   step_ = step;
-  absl::StatusOr<std::unique_ptr<MetricsWriter>> metrics = OpenMetrics(step);
-  if (metrics.ok()) {
-    metrics_ = *std::move(metrics);
+  absl::StatusOr<EventLog> events = EventLog::Open(files_, directory_.path());
+  if (events.ok()) {
+    events_.emplace(*std::move(events));
   } else {
-    OnWarning(absl::StrCat("no metrics of this run: ", metrics.status().message()));
+    logger_.Warning(absl::StrCat("no events.jsonl of this run: ", events.status().message()));
   }
-  if (!checkpoint.empty()) {
-    console_->Print(absl::StrCat("resumed after step ", step, " from ", checkpoint));
-    logger_.Info(absl::StrCat("resumed after step ", step, " from ", checkpoint));
+  const absl::Status kept = starts_over_ ? KeepEarlierFiles() : absl::OkStatus();
+  if (kept.ok()) {
+    OpenSinks(step);
+  } else {
+    OnWarning(absl::StrCat("no metrics of this run: ", kept.message()));
   }
+  const std::string resumed = absl::StrCat("resumed after step ", step, " from ", checkpoint);
+  Record(RunEvent::kStart, checkpoint.empty() ? "" : resumed);
+  if (checkpoint.empty()) return;
+  console_->Print(resumed);
+  logger_.Info(resumed);
 }
 
 void RunReporter::OnStep(const StepRecord& record) {
   step_ = record.step;
   console_->Show(record);
-  if (metrics_ != nullptr) metrics_->Write(record);
+  sinks_.Write(record);
   if (record.validation.has_value()) Announce(record.step, *record.validation);
   if (absl::Now() - status_time_ >= kStatusInterval) WriteStatus();
 }
@@ -105,7 +156,7 @@ void RunReporter::WriteStatus() {
 void RunReporter::OnValidation(int64_t step, int64_t tokens_seen, const ValidationRecord& record) {
   Announce(step, record);
   // A resumed run has that row already, with the step it resumes from.
-  if (metrics_ != nullptr && step == 0) metrics_->WriteValidation(step, tokens_seen, record);
+  if (step == 0) sinks_.WriteValidation(step, tokens_seen, record);
 }
 
 void RunReporter::Announce(int64_t step, const ValidationRecord& record) {
@@ -120,12 +171,14 @@ void RunReporter::OnCheckpoint(int64_t step, const std::string& path, double sec
       absl::StrFormat("checkpoint of step %d in %s (%.1f s)", step, path, seconds);
   console_->Print(text);
   logger_.Info(text);
+  Record(RunEvent::kCheckpoint, text);
   WriteStatus();
 }
 
 void RunReporter::OnWarning(const std::string& text) {
   console_->Print(absl::StrCat("warning: ", text));
   logger_.Warning(text);
+  Record(RunEvent::kWarning, text);
 }
 
 }  // namespace equipoise::launcher

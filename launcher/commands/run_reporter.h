@@ -11,15 +11,17 @@
 #include "core/base/log.h"
 #include "core/io/file_system.h"
 #include "core/telemetry/console.h"
-#include "core/telemetry/metrics_writer.h"
+#include "core/telemetry/event_log.h"
 #include "core/telemetry/run_directory.h"
+#include "core/telemetry/step_sink.h"
 #include "launcher/config/run_options.h"
 #include "parallel/trainer.h"
 
 namespace equipoise::launcher {
 
-// Brings what happens in a run to its sinks: console, metrics.jsonl, log and STATUS.json. On the
-// reporting rank only. A sink that fails never stops training. All references outlive it.
+// Brings what happens in a run to console, log, STATUS.json, events.jsonl and its sinks
+// (docs/telemetry.md). On the reporting rank only. A sink that fails never stops training. All
+// references outlive it.
 class RunReporter final : public parallel::TrainObserver {
  public:
   RunReporter(FileSystem& files, const RunDirectory& directory, Logger& logger,
@@ -33,12 +35,15 @@ class RunReporter final : public parallel::TrainObserver {
 
   // The last step that was reported.
   int64_t step() const { return step_; }
+  // The run is over; `text`: how it came.
+  void OnEnd(const std::string& text) { Record(RunEvent::kEnd, text); }
 
  private:
-  // Keeps the rows of an earlier run in this directory from one that starts over on purpose.
-  absl::Status KeepEarlierRows();
-  // The writer of a run that goes on after `step`.
-  absl::StatusOr<std::unique_ptr<MetricsWriter>> OpenMetrics(int64_t step);
+  // Keeps the files of an earlier run in this directory from one that starts over on purpose.
+  absl::Status KeepEarlierFiles();
+  // The sinks of a run that goes on after `step`.
+  void OpenSinks(int64_t step);
+  void Record(RunEvent event, const std::string& text);
   void Announce(int64_t step, const ValidationRecord& record);
   // STATUS.json: running, at the last step.
   void WriteStatus();
@@ -46,9 +51,11 @@ class RunReporter final : public parallel::TrainObserver {
   FileSystem& files_;
   const RunDirectory& directory_;
   Logger& logger_;
-  const bool starts_over_;  // checkpoint.resume: "never"
   std::optional<Console> console_;
-  std::unique_ptr<MetricsWriter> metrics_;  // null if the file could not be opened
+  StepSinks sinks_;
+  const TelemetryOptions telemetry_;
+  const bool starts_over_;          // checkpoint.resume: "never"
+  std::optional<EventLog> events_;  // none if the file could not be opened, or not be written
   int64_t step_ = 0;
   absl::Time status_time_ = absl::InfinitePast();
 };

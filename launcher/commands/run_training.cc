@@ -186,6 +186,19 @@ void WriteStatus(const RunDirectory& directory, Logger& logger, const RunStatus&
   if (!written.ok()) logger.Warning(std::string(written.message()));
 }
 
+// How a run ended, in a few words.
+std::string DescribeEnd(const absl::StatusOr<parallel::TrainSummary>& summary) {
+  if (!summary.ok()) return absl::StrCat("failed: ", summary.status().message());
+  switch (summary->stopped) {
+    case parallel::StopReason::kTime:
+      return "time limit";
+    case parallel::StopReason::kRequest:
+      return "stopped by a signal";
+    default:
+      return "finished";
+  }
+}
+
 // The end of a run that did not fail, in STATUS.json and on the console. `signal`: what this rank
 // was told to stop by; 0: nothing.
 void ReportEnd(const RunDirectory& directory, Logger& logger, const parallel::TrainSummary& summary,
@@ -228,6 +241,7 @@ absl::Status TrainIn(Job& job, FileSystem& files, const RunDirectory& directory,
   const absl::StatusOr<parallel::TrainSummary> summary =
       parallel::Train(*job.device, job.world(), config.options.train, run);
   const int64_t step = reporter == nullptr ? 0 : reporter->step();
+  if (reporter != nullptr) reporter->OnEnd(DescribeEnd(summary));
   reporter.reset();
   if (!summary.ok()) {
     // For the rank's log; the console hears of it once, from the command.

@@ -19,6 +19,11 @@ enum class ProgressBar : uint8_t {
 struct TelemetryOptions {
   int64_t console_every_steps = 1;
   ProgressBar progress = ProgressBar::kAuto;
+  // Sinks besides metrics.jsonl; core/telemetry/step_sink.h.
+  bool router_log = true;
+  bool tensorboard = true;
+  bool prometheus = true;
+  std::string prometheus_directory;  // empty: prom/ in the run directory
 };
 
 // A configuration as plain structs: what the layers below take.

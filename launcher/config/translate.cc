@@ -223,6 +223,10 @@ RunOptions Translate(const config::RunConfig& config) {
   }
   run.telemetry.console_every_steps = config.telemetry().console_every_steps();
   run.telemetry.progress = ToProgressBar(config.telemetry().progress());
+  run.telemetry.router_log = config.telemetry().router_log();
+  run.telemetry.tensorboard = config.telemetry().tensorboard();
+  run.telemetry.prometheus = config.telemetry().prometheus();
+  run.telemetry.prometheus_directory = config.telemetry().prometheus_directory();
   return run;
 }
 

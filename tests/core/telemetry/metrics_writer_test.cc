@@ -4,11 +4,11 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <set>
 
 #include "core/io/in_memory_file_system.h"
+#include "core/telemetry/append_file.h"
 
 namespace equipoise {
 namespace {
@@ -139,8 +139,8 @@ TEST(MetricsJsonTest, NamesInNoEncodingStayValidJson) {
 class MetricsWriterTest : public ::testing::Test {
  protected:
   // A writer on the file as it is now.
-  std::unique_ptr<MetricsWriter> Open(int64_t resumed_step) {
-    auto writer = MetricsWriter::Open(disk_, kPath, resumed_step, logger_);
+  std::unique_ptr<StepSink> Open(int64_t resumed_step) {
+    auto writer = MetricsWriter::Open(disk_, kPath, resumed_step);
     EXPECT_TRUE(writer.ok()) << writer.status();
     return *std::move(writer);
   }
@@ -162,22 +162,13 @@ class MetricsWriterTest : public ::testing::Test {
     return steps;
   }
 
-  std::string Log() {
-    std::rewind(log_);
-    std::string text(10000, '\0');
-    text.resize(std::fread(text.data(), 1, text.size(), log_));
-    return text;
-  }
-
   InMemoryFileSystem disk_;
-  std::FILE* log_ = std::tmpfile();  // closed by the logger
-  Logger logger_{0, log_, static_cast<LogLevel>(3)};
 };
 
 TEST_F(MetricsWriterTest, EveryRowIsThereWhenWriteReturns) {
   const auto writer = Open(MetricsWriter::kFreshStart);
   for (int64_t step = 1; step <= 3; ++step) {
-    writer->Write(Sample(step));
+    ASSERT_TRUE(writer->Write(Sample(step)).ok());
     EXPECT_EQ(Steps().size(), static_cast<size_t>(step));
   }
 }
@@ -185,11 +176,11 @@ TEST_F(MetricsWriterTest, EveryRowIsThereWhenWriteReturns) {
 TEST_F(MetricsWriterTest, AResumedRunsCurveHasNoDuplicates) {
   {
     const auto writer = Open(MetricsWriter::kFreshStart);
-    writer->WriteValidation(0, 0, ValidationRecord{});
-    for (int64_t step = 1; step <= 9; ++step) writer->Write(Sample(step));
-    writer->WriteValidation(9, 0, ValidationRecord{});
+    ASSERT_TRUE(writer->WriteValidation(0, 0, ValidationRecord{}).ok());
+    for (int64_t step = 1; step <= 9; ++step) ASSERT_TRUE(writer->Write(Sample(step)).ok());
+    ASSERT_TRUE(writer->WriteValidation(9, 0, ValidationRecord{}).ok());
   }
-  Open(5)->Write(Sample(6));
+  ASSERT_TRUE(Open(5)->Write(Sample(6)).ok());
   EXPECT_THAT(Steps(), ElementsAre(0, 1, 2, 3, 4, 5, 6));
   Open(100);
   EXPECT_THAT(Steps(), ElementsAre(0, 1, 2, 3, 4, 5, 6));
@@ -200,13 +191,13 @@ TEST_F(MetricsWriterTest, AResumedRunsCurveHasNoDuplicates) {
 }
 
 TEST_F(MetricsWriterTest, RowsAreSetAsideUnderAFreeName) {
-  EXPECT_EQ(*MetricsWriter::SetAside(disk_, kPath), "");
+  EXPECT_EQ(*SetAside(disk_, kPath), "");
   for (int64_t step = 1; step <= 2; ++step) {
-    Open(MetricsWriter::kFreshStart)->Write(Sample(step));
-    EXPECT_EQ(*MetricsWriter::SetAside(disk_, kPath), std::string(kPath) + "." + "0123"[step]);
+    ASSERT_TRUE(Open(MetricsWriter::kFreshStart)->Write(Sample(step)).ok());
+    EXPECT_EQ(*SetAside(disk_, kPath), std::string(kPath) + "." + "0123"[step]);
   }
   Open(MetricsWriter::kFreshStart);
-  EXPECT_EQ(*MetricsWriter::SetAside(disk_, kPath), "") << "no rows";
+  EXPECT_EQ(*SetAside(disk_, kPath), "") << "no rows";
   EXPECT_THAT(std::string((*disk_.Map("/metrics.jsonl.1"))->text()), HasSubstr("\"step\":1,"));
   EXPECT_THAT(std::string((*disk_.Map("/metrics.jsonl.2"))->text()), HasSubstr("\"step\":2,"));
 }
@@ -214,41 +205,40 @@ TEST_F(MetricsWriterTest, RowsAreSetAsideUnderAFreeName) {
 TEST_F(MetricsWriterTest, ATornLastRowIsDroppedOnResume) {
   {
     const auto writer = Open(MetricsWriter::kFreshStart);
-    for (int64_t step = 1; step <= 3; ++step) writer->Write(Sample(step));
+    for (int64_t step = 1; step <= 3; ++step) ASSERT_TRUE(writer->Write(Sample(step)).ok());
   }
   ASSERT_TRUE(disk_.Truncate(kPath, Text().size() - 10).ok());
-  Open(3)->Write(Sample(4));
+  ASSERT_TRUE(Open(3)->Write(Sample(4)).ok());
   EXPECT_THAT(Steps(), ElementsAre(1, 2, 4));
 }
 
-TEST_F(MetricsWriterTest, AFailingWriteWarnsOnceAndLeavesWholeRows) {
+TEST_F(MetricsWriterTest, AFailingDiskLeavesWholeRows) {
   const auto writer = Open(MetricsWriter::kFreshStart);
-  writer->Write(Sample(1));
+  ASSERT_TRUE(writer->Write(Sample(1)).ok());
   disk_.FailOperations(disk_.num_operations());
-  for (int64_t step = 2; step <= 5; ++step) writer->Write(Sample(step));
-  EXPECT_EQ(writer->num_lost(), 4);
+  for (int64_t step = 2; step <= 5; ++step) {
+    EXPECT_THAT(std::string(writer->Write(Sample(step)).message()),
+                HasSubstr("No space left on device"));
+  }
   disk_.StopFailing();
-  writer->Write(Sample(6));
+  ASSERT_TRUE(writer->Write(Sample(6)).ok());
   EXPECT_THAT(Steps(), ElementsAre(1, 6));
-  const std::string log = Log();
-  EXPECT_THAT(log, HasSubstr("training goes on: "));
-  EXPECT_THAT(log, HasSubstr("No space left on device"));
-  EXPECT_EQ(log.find("metrics are lost"), log.rfind("metrics are lost"));
 }
 
 TEST_F(MetricsWriterTest, OneFailureOfAnyOperationLosesAtMostItsRow) {
   for (int64_t k = 0; k < 4; ++k) {
     const auto writer = Open(MetricsWriter::kFreshStart);
     disk_.FailOperations(disk_.num_operations() + k, 1);
-    for (int64_t step = 1; step <= 4; ++step) writer->Write(Sample(step));
+    size_t num_lost = 0;
+    for (int64_t step = 1; step <= 4; ++step) num_lost += writer->Write(Sample(step)).ok() ? 0 : 1;
     disk_.StopFailing();
-    EXPECT_EQ(Steps().size() + static_cast<size_t>(writer->num_lost()), 4U) << k;
-    EXPECT_LE(writer->num_lost(), 1) << k;
+    EXPECT_EQ(Steps().size() + num_lost, 4U) << k;
+    EXPECT_LE(num_lost, 1U) << k;
   }
 }
 
 TEST_F(MetricsWriterTest, AFileThatCannotBeOpenedIsAnError) {
-  EXPECT_FALSE(MetricsWriter::Open(disk_, "/none/metrics.jsonl", -1, logger_).ok());
+  EXPECT_FALSE(MetricsWriter::Open(disk_, "/none/metrics.jsonl", -1).ok());
 }
 
 }  // namespace

@@ -1,0 +1,133 @@
+#include "launcher/commands/telemetry.h"
+
+#include <cerrno>
+#include <cstdint>
+#include <cstdio>
+#include <limits>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "absl/flags/flag.h"
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "core/base/status_macros.h"
+#include "core/io/file_system.h"
+#include "core/telemetry/router_log_reader.h"
+#include "core/telemetry/router_log_text.h"
+#include "launcher/commands/exit_code.h"
+#include "launcher/commands/flags.h"
+#include "launcher/config/suggest.h"
+
+ABSL_FLAG(std::string, format, "csv",
+          "csv: a line for each step, layer and array; jsonl: a line\n"
+          "for each step.");
+ABSL_FLAG(int64_t, from, 0, "The first step.");
+ABSL_FLAG(int64_t, to, std::numeric_limits<int64_t>::max(), "The last step.");
+
+namespace equipoise::launcher {
+namespace {
+
+constexpr size_t kBufferBytes = size_t{1} << 20;
+
+std::vector<FlagUse> DumpFlags() {
+  return {{"format", "csv|jsonl"}, {"from", "STEP"}, {"to", "STEP"}};
+}
+
+// Writes to stdout in large pieces; a reader who has seen enough (`| head`) is no error.
+class Output {
+ public:
+  std::string& buffer() { return buffer_; }
+  absl::Status FlushIfFull() { return buffer_.size() < kBufferBytes ? absl::OkStatus() : Flush(); }
+  absl::Status Flush() {
+    const bool ok = std::fwrite(buffer_.data(), 1, buffer_.size(), stdout) == buffer_.size() &&
+                    std::fflush(stdout) == 0;
+    buffer_.clear();
+    if (ok) return absl::OkStatus();
+    if (errno == EPIPE) return absl::CancelledError();
+    return absl::ErrnoToStatus(errno, "cannot write to the standard output");
+  }
+
+ private:
+  std::string buffer_;
+};
+
+absl::Status Write(RouterLogReader& reader, void (*append)(const RouterRecord&, std::string&)) {
+  Output output;
+  RouterRecord record;
+  const int64_t from = absl::GetFlag(FLAGS_from);
+  const int64_t to = absl::GetFlag(FLAGS_to);
+  if (from > 0) reader.SeekStep(from);
+  while (reader.Next(record) && record.step <= to) {
+    append(record, output.buffer());
+    EQ_RETURN_IF_ERROR(output.FlushIfFull());
+  }
+  return output.Flush();
+}
+
+absl::StatusOr<RouterLogReader> OpenLog(const FileSystem& files, const std::string& directory) {
+  absl::StatusOr<RouterLogReader> reader = RouterLogReader::Open(files, directory);
+  if (!absl::IsNotFound(reader.status())) return reader;
+  return absl::NotFoundError(absl::StrCat(
+      "there is no ", kRouterLogName, " in '", directory,
+      files.Exists(JoinPath(directory, "metrics.jsonl"))
+          ? "': the run was made with telemetry.router_log: false; its counts are in metrics.jsonl"
+          : "': name the directory of a run with MoE layers"));
+}
+
+absl::Status Dump(const std::vector<std::string>& arguments) {
+  std::vector<std::string> operands;
+  EQ_RETURN_IF_ERROR(ParseFlags({arguments.begin() + 1, arguments.end()}, DumpFlags(), &operands));
+  if (operands.size() != 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("equipoise telemetry dump needs one run directory, not ", operands.size()));
+  }
+  const std::string format = absl::GetFlag(FLAGS_format);
+  if (format != "csv" && format != "jsonl") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--format is '", format, "', but must be csv or jsonl"));
+  }
+  const std::unique_ptr<FileSystem> files = NewPosixFileSystem();
+  EQ_ASSIGN_OR_RETURN(RouterLogReader reader, OpenLog(*files, operands[0]));
+  const absl::Status written = Write(reader, format == "csv" ? AppendCsv : AppendJson);
+  if (absl::IsCancelled(written)) return absl::OkStatus();
+  EQ_RETURN_IF_ERROR(written);
+  if (reader.num_skipped() > 0) {
+    std::fprintf(stderr, "%lld damaged or incomplete records were passed over\n",
+                 static_cast<long long>(reader.num_skipped()));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Dispatch(const std::vector<std::string>& arguments) {
+  if (arguments.empty()) return absl::InvalidArgumentError("equipoise telemetry: dump?");
+  if (arguments[0] == "dump") return WithExitCode(Dump(arguments), ExitCode::kConfig);
+  return absl::InvalidArgumentError(absl::StrCat("equipoise telemetry has no '", arguments[0], "'",
+                                                 DidYouMean(arguments[0], {"dump"})));
+}
+
+}  // namespace
+
+std::string TelemetryHelp() {
+  return absl::StrCat(
+      "Usage: equipoise telemetry dump RUN_DIR [--flag=value]...\n\n"
+      "Prints router.bin, a run's record of which expert got how many tokens, as text. Damaged\n"
+      "records are passed over and counted on the standard error. A CSV line is\n"
+      "step,layer,ARRAY,VALUE,VALUE,... with ARRAY counts (by expert), rank_loads (by rank) or\n"
+      "node_bytes (from node to node, row by row).\n\nFlags:\n",
+      DescribeFlags(DumpFlags()),
+      "\nExamples:\n"
+      "  equipoise telemetry dump runs/mine > load.csv\n"
+      "  equipoise telemetry dump runs/mine --format jsonl --from 900 --to 1000\n");
+}
+
+int RunTelemetryCommand(const Invocation& invocation) {
+  if (invocation.launch.rank != 0) return static_cast<int>(ExitCode::kDone);
+  const absl::Status status = Dispatch(invocation.arguments);
+  if (status.ok()) return static_cast<int>(ExitCode::kDone);
+  return FailJob(invocation.launch,
+                 absl::StrCat(status.message(), "\nequipoise telemetry --help says more."),
+                 ExitCodeOf(status));
+}
+
+}  // namespace equipoise::launcher
