@@ -1,10 +1,5 @@
 #include "parallel/copy_exchange.h"
 
-#include <numeric>
-#include <span>
-#include <utility>
-
-#include "comm/collectives.h"
 #include "comm/host_mirror.h"
 #include "core/base/check.h"
 #include "core/base/status_macros.h"
@@ -13,51 +8,42 @@
 
 namespace equipoise::parallel {
 
-CopyExchange::CopyExchange(comm::Communicator& group, routing::ExpertPlacement placement,
-                           std::unique_ptr<comm::RowExchange> rows)
-    : ExpertExchange(std::move(placement)), group_(group), rows_(std::move(rows)) {
-  EQ_CHECK_EQ(placement_.num_owners(), group.size());
+absl::StatusOr<std::vector<ExchangePlan>> CopyExchange::Plan(
+    const Context& context, Workspace& space, const ExchangeCounts& counts,
+    ConstTensorView expert_ids, TensorView gates, const comm::WaitPlace& place) {
+  std::vector<ExchangePlan> plans(static_cast<size_t>(counts.num_chunks()));
+  for (int chunk = 0; chunk < counts.num_chunks(); ++chunk) {
+    ExchangePlan& plan = plans[static_cast<size_t>(chunk)];
+    const TokenRange range = ChunkOfTokens(expert_ids.dim(0), chunk, counts.num_chunks());
+    plan.place = place;
+    plan.gates = gates.Rows(range.begin, range.end);
+    PlanChunk(context, space, counts, chunk, expert_ids.Rows(range.begin, range.end), plan);
+  }
+  return plans;
 }
 
-absl::StatusOr<ExchangePlan> CopyExchange::Plan(const Context& context, Workspace& space,
-                                                ConstTensorView expert_ids, TensorView gates,
-                                                const comm::WaitPlace& place) {
-  const int ranks = group_.size();
-  const int64_t slots = placement_.num_experts();
-  const int64_t own = placement_.num_experts_of(group_.rank());
-  ExchangePlan plan;
-  plan.place = place;
-  plan.gates = gates;
+void CopyExchange::PlanChunk(const Context& context, Workspace& space, const ExchangeCounts& counts,
+                             int chunk, ConstTensorView expert_ids, ExchangePlan& plan) const {
+  const int me = group_.rank();
+  const int64_t own = placement_.num_experts_of(me);
   plan.copies = routing::MakeDispatchPlan(context, expert_ids, placement_);
-  plan.offsets = space.Allocate(DType::kI64, {own + 1});
-
-  const WorkspaceFrame frame(*context.scratch);
-  const TensorView gathered = context.scratch->Allocate(DType::kI64, {ranks * slots});
-  EQ_RETURN_IF_ERROR(comm::AllGather(group_, context, plan.copies.rows_per_slot, gathered,
-                                     {.name = "exchange of expert counts", .place = place}));
-  const std::vector<int64_t> counts = comm::HostMirror<int64_t>(context, gathered);
-  const auto run = [&](int from, int64_t first_slot, int64_t size) {
-    return std::span(counts).subspan(static_cast<size_t>(from * slots + first_slot),
-                                     static_cast<size_t>(size));
-  };
-  plan.to_experts = comm::RowMatrix(ranks);
-  std::vector<int64_t> own_counts;  // [R, E_r]
-  for (int from = 0; from < ranks; ++from) {
-    for (int to = 0; to < ranks; ++to) {
-      const auto rows = run(from, placement_.first_slot(to), placement_.num_experts_of(to));
-      plan.to_experts.set(from, to, std::accumulate(rows.begin(), rows.end(), int64_t{0}));
-    }
-    const auto rows = run(from, placement_.first_slot(group_.rank()), own);
-    own_counts.insert(own_counts.end(), rows.begin(), rows.end());
-  }
+  plan.to_experts = counts.CopiesBetweenRanks(chunk, placement_);
   plan.to_home = plan.to_experts.Transposed();
-  plan.num_rows = plan.to_experts.TotalTo(group_.rank());
+  plan.num_rows = plan.to_experts.TotalTo(me);
+  plan.offsets = space.Allocate(DType::kI64, {own + 1});
   plan.arrival_of = space.Allocate(DType::kI64, {plan.num_rows});
   plan.sorted_of = space.Allocate(DType::kI64, {plan.num_rows});
-  const TensorView arriving = context.scratch->Allocate(DType::kI64, {ranks, own});
+
+  std::vector<int64_t> own_counts;  // [R, E_r]
+  for (int from = 0; from < group_.size(); ++from) {
+    for (int slot = placement_.first_slot(me); slot < placement_.first_slot(me + 1); ++slot) {
+      own_counts.push_back(counts.copies(chunk, from, slot));
+    }
+  }
+  const WorkspaceFrame frame(*context.scratch);
+  const TensorView arriving = context.scratch->Allocate(DType::kI64, {group_.size(), own});
   comm::MirrorToDevice<int64_t>(context, own_counts, arriving);
   ComputeArrivalOrder(context, arriving, plan.offsets, plan.arrival_of, plan.sorted_of);
-  return plan;
 }
 
 absl::StatusOr<TensorView> CopyExchange::ToExperts(const Context& context, Workspace& space,

@@ -3,9 +3,12 @@
 
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "comm/communicator.h"
 #include "comm/exchange/row_exchange.h"
+#include "comm/topology.h"
 #include "parallel/expert_exchange.h"
 
 namespace equipoise::parallel {
@@ -14,13 +17,16 @@ namespace equipoise::parallel {
 // H elements leave a rank, whatever lies between it and their experts.
 class CopyExchange final : public ExpertExchange {
  public:
-  CopyExchange(comm::Communicator& group, routing::ExpertPlacement placement,
-               std::unique_ptr<comm::RowExchange> rows);
+  // `rows` moves rows within `group`.
+  CopyExchange(comm::Communicator& group, comm::Topology topology,
+               routing::ExpertPlacement placement, std::unique_ptr<comm::RowExchange> rows)
+      : ExpertExchange(group, std::move(topology), std::move(placement)), rows_(std::move(rows)) {}
 
   const std::string& name() const override { return rows_->name(); }
-  absl::StatusOr<ExchangePlan> Plan(const Context& context, Workspace& space,
-                                    ConstTensorView expert_ids, TensorView gates,
-                                    const comm::WaitPlace& place) override;
+  absl::StatusOr<std::vector<ExchangePlan>> Plan(const Context& context, Workspace& space,
+                                                 const ExchangeCounts& counts,
+                                                 ConstTensorView expert_ids, TensorView gates,
+                                                 const comm::WaitPlace& place) override;
   absl::StatusOr<TensorView> Dispatch(const Context& context, Workspace& space,
                                       const ExchangePlan& plan, ConstTensorView x,
                                       const InputTerm& term) override;
@@ -34,6 +40,9 @@ class CopyExchange final : public ExpertExchange {
                                              TensorView dgates) override;
 
  private:
+  // Fills all but `gates` and `place`. expert_ids are the chunk's.
+  void PlanChunk(const Context& context, Workspace& space, const ExchangeCounts& counts, int chunk,
+                 ConstTensorView expert_ids, ExchangePlan& plan) const;
   // The two directions, of copies [C, H] in the order of plan.copies and rows [num_rows, H] sorted
   // by expert. The same memory comes back when the group is one rank.
   absl::StatusOr<TensorView> ToExperts(const Context& context, Workspace& space,
@@ -42,7 +51,6 @@ class CopyExchange final : public ExpertExchange {
   absl::StatusOr<TensorView> ToHome(const Context& context, Workspace& space,
                                     const ExchangePlan& plan, TensorView rows, const char* what);
 
-  comm::Communicator& group_;
   std::unique_ptr<comm::RowExchange> rows_;
 };
 

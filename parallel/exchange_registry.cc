@@ -11,22 +11,24 @@ namespace {
 
 using Made = absl::StatusOr<std::unique_ptr<ExpertExchange>>;
 
-Made MakeFlat(comm::Communicator& group, comm::Topology, routing::ExpertPlacement placement) {
-  return std::make_unique<CopyExchange>(group, std::move(placement),
+Made MakeFlat(comm::Communicator& group, comm::Topology topology,
+              routing::ExpertPlacement placement) {
+  return std::make_unique<CopyExchange>(group, std::move(topology), std::move(placement),
                                         comm::MakeFlatRowExchange(group));
 }
 
 Made MakeTwoLevel(comm::Communicator& group, comm::Topology topology,
                   routing::ExpertPlacement placement) {
-  return std::make_unique<CopyExchange>(group, std::move(placement),
-                                        comm::MakeTwoLevelRowExchange(group, std::move(topology)));
+  auto rows = comm::MakeTwoLevelRowExchange(group, topology);
+  return std::make_unique<CopyExchange>(group, std::move(topology), std::move(placement),
+                                        std::move(rows));
 }
 
 Made MakeTwoLevelDedup(comm::Communicator& group, comm::Topology topology,
                        routing::ExpertPlacement placement) {
-  EQ_ASSIGN_OR_RETURN(comm::RowMulticast multicast,
-                      comm::RowMulticast::Create(group, std::move(topology)));
-  return std::make_unique<TokenExchange>(group, std::move(placement), std::move(multicast));
+  EQ_ASSIGN_OR_RETURN(comm::RowMulticast multicast, comm::RowMulticast::Create(group, topology));
+  return std::make_unique<TokenExchange>(group, std::move(topology), std::move(placement),
+                                         std::move(multicast));
 }
 
 struct Entry {

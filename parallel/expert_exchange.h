@@ -14,16 +14,18 @@
 #include "comm/exchange/row_exchange.h"
 #include "comm/exchange/row_multicast.h"
 #include "comm/topology.h"
+#include "core/base/check.h"
 #include "core/device/context.h"
 #include "core/tensor/tensor_view.h"
+#include "parallel/exchange_counts.h"
 #include "routing/dispatch_plan.h"
 #include "routing/placement.h"
 
 namespace equipoise::parallel {
 
-// Where the copies of one MoE layer go, as far as it concerns this rank. Made once per layer and
-// micro-batch; both directions, forward and backward, take it. Views live in the workspace that
-// `Plan` was given.
+// Where the copies of one chunk of an MoE layer's tokens go, as far as it concerns this rank. Made
+// once per layer and micro-batch; both directions, forward and backward, take it. T is the number
+// of this rank's tokens in the chunk. Views live in the workspace that `Plan` was given.
 struct ExchangePlan {
   int64_t num_rows = 0;  // copies that this rank's experts compute
   TensorView offsets;    // I64 [E_r + 1]: run of each local expert among them
@@ -58,12 +60,24 @@ class ExpertExchange {
   // As in configurations: "flat", "two_level", "two_level_dedup".
   virtual const std::string& name() const = 0;
   const routing::ExpertPlacement& placement() const { return placement_; }
+  const comm::Topology& topology() const { return topology_; }
 
-  // Counts travel in one small all-gather. expert_ids I32 [T, K], -1 for no copy; gates [T, K].
-  // `place` names this plan's waits, also the later ones.
-  virtual absl::StatusOr<ExchangePlan> Plan(const Context& context, Workspace& space,
-                                            ConstTensorView expert_ids, TensorView gates,
-                                            const comm::WaitPlace& place) = 0;
+  // The one exchange of counts of a layer, whatever the algorithm. expert_ids I32 [T, K], -1 for no
+  // copy, of all chunks. `place` names the wait.
+  absl::StatusOr<ExchangeCounts> Count(const Context& context, ConstTensorView expert_ids,
+                                       int num_chunks, const comm::WaitPlace& place) {
+    return ExchangeCounts::Gather(group_, context, topology_, placement_, expert_ids, num_chunks,
+                                  place);
+  }
+
+  // A plan for each chunk, in order: chunk i of this rank's tokens is ChunkOfTokens(T, i, n). Takes
+  // what Count gave for these ids; gates [T, K]. `place` names the plans' waits, also the later
+  // ones.
+  virtual absl::StatusOr<std::vector<ExchangePlan>> Plan(const Context& context, Workspace& space,
+                                                         const ExchangeCounts& counts,
+                                                         ConstTensorView expert_ids,
+                                                         TensorView gates,
+                                                         const comm::WaitPlace& place) = 0;
 
   // Adds to rows [n, H], which hold tokens I64 [n] of this rank: what experts read besides x.
   using InputTerm = std::function<void(ConstTensorView tokens, TensorView rows)>;
@@ -88,8 +102,16 @@ class ExpertExchange {
                                                      ConstTensorView dy, TensorView dgates) = 0;
 
  protected:
-  explicit ExpertExchange(routing::ExpertPlacement placement) : placement_(std::move(placement)) {}
+  // `topology` is that of `group`.
+  ExpertExchange(comm::Communicator& group, comm::Topology topology,
+                 routing::ExpertPlacement placement)
+      : group_(group), topology_(std::move(topology)), placement_(std::move(placement)) {
+    EQ_CHECK_EQ(placement_.num_owners(), group.size());
+    EQ_CHECK_EQ(topology_.num_ranks(), group.size());
+  }
 
+  comm::Communicator& group_;
+  const comm::Topology topology_;
   const routing::ExpertPlacement placement_;
 };
 

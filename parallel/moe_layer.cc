@@ -1,5 +1,8 @@
 #include "parallel/moe_layer.h"
 
+#include <utility>
+#include <vector>
+
 #include "core/base/check.h"
 #include "core/base/status_macros.h"
 #include "core/nn/declare.h"
@@ -107,9 +110,13 @@ absl::Status MoeLayer::RunExperts(const StepContext& context, const MicroBatch& 
   TensorView rows;
   {
     const ScopedPhase phase(context.timers, Phase::kDispatch);
-    EQ_ASSIGN_OR_RETURN(saved.exchange,
-                        exchange_.Plan(device, space, saved.routed.expert_ids, saved.routed.gates,
-                                       batch.place.OfLayer(layer_)));
+    const comm::WaitPlace place = batch.place.OfLayer(layer_);
+    EQ_ASSIGN_OR_RETURN(const ExchangeCounts counts,
+                        exchange_.Count(device, saved.routed.expert_ids, /*num_chunks=*/1, place));
+    EQ_ASSIGN_OR_RETURN(
+        std::vector<ExchangePlan> plans,
+        exchange_.Plan(device, space, counts, saved.routed.expert_ids, saved.routed.gates, place));
+    saved.exchange = std::move(plans[0]);
     ExpertExchange::InputTerm term;
     if (router_->adds_to_expert_input()) {
       term = [&](ConstTensorView tokens, TensorView copies) {

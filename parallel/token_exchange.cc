@@ -6,115 +6,122 @@
 #include <utility>
 #include <vector>
 
-#include "comm/collectives.h"
-#include "comm/host_mirror.h"
 #include "core/base/check.h"
 #include "core/base/status_macros.h"
 #include "core/ops/permute.h"
 
 namespace equipoise::parallel {
+namespace {
 
-TokenExchange::TokenExchange(comm::Communicator& group, routing::ExpertPlacement placement,
-                             comm::RowMulticast multicast)
-    : ExpertExchange(std::move(placement)), group_(group), multicast_(std::move(multicast)) {
-  EQ_CHECK_EQ(placement_.num_owners(), group.size());
+// A token's label is its ids and then its gates, byte for byte.
+TensorView MakeLabels(const Context& context, ConstTensorView ids, ConstTensorView gates) {
+  const size_t id_bytes = static_cast<size_t>(ids.dim(1)) * SizeOf(ids.dtype());
+  const size_t gate_bytes = static_cast<size_t>(gates.dim(1)) * SizeOf(gates.dtype());
+  const TensorView labels = context.scratch->Allocate(
+      DType::kU8, {ids.dim(0), static_cast<int64_t>(id_bytes + gate_bytes)});
+  const auto* id = static_cast<const uint8_t*>(ids.raw());
+  const auto* gate = static_cast<const uint8_t*>(gates.raw());
+  uint8_t* label = labels.cpu<uint8_t>().data();
+  for (int64_t token = 0; token < ids.dim(0); ++token) {
+    label = std::copy_n(id, id_bytes, label);
+    label = std::copy_n(gate, gate_bytes, label);
+    id += id_bytes;
+    gate += gate_bytes;
+  }
+  return labels;
 }
 
-absl::StatusOr<comm::MulticastTargets> TokenExchange::FindTargets(const Context& context,
-                                                                  ConstTensorView expert_ids,
-                                                                  const comm::WaitPlace& place) {
-  const comm::Topology& topology = multicast_.topology();
-  const int64_t tokens = expert_ids.dim(0);
-  const int64_t nodes = topology.num_nodes();
-  const int64_t ranks = group_.size();
-  comm::MulticastTargets targets;
-  targets.masks = context.scratch->Allocate(DType::kI64, {tokens, nodes});
-  // Of this rank: different tokens to each rank, then to each node.
-  const TensorView counts = context.scratch->Allocate(DType::kI64, {ranks + nodes});
-  const TensorView gathered = context.scratch->Allocate(DType::kI64, {ranks * (ranks + nodes)});
+void SplitLabels(ConstTensorView labels, TensorView ids, TensorView gates) {
+  const size_t id_bytes = static_cast<size_t>(ids.dim(1)) * SizeOf(ids.dtype());
+  const size_t gate_bytes = static_cast<size_t>(gates.dim(1)) * SizeOf(gates.dtype());
+  auto* id = static_cast<uint8_t*>(ids.raw());
+  auto* gate = static_cast<uint8_t*>(gates.raw());
+  const uint8_t* label = labels.cpu<uint8_t>().data();
+  for (int64_t token = 0; token < ids.dim(0); ++token) {
+    id = std::copy_n(label, id_bytes, id);
+    gate = std::copy_n(label + id_bytes, gate_bytes, gate);
+    label += id_bytes + gate_bytes;
+  }
+}
 
-  std::vector<int64_t> count(static_cast<size_t>(ranks + nodes), 0);
+// Row i of `from` becomes row place[i] of `to`.
+void ScatterRows(ConstTensorView from, std::span<const int64_t> place, TensorView to) {
+  const size_t bytes = static_cast<size_t>(from.dim(1)) * SizeOf(from.dtype());
+  const auto* source = static_cast<const uint8_t*>(from.raw());
+  for (size_t i = 0; i < place.size(); ++i) {
+    std::copy_n(source + i * bytes, bytes,
+                static_cast<uint8_t*>(to.raw()) + static_cast<size_t>(place[i]) * bytes);
+  }
+}
+
+}  // namespace
+
+std::vector<comm::MulticastTargets> TokenExchange::FindTargets(const Context& context,
+                                                               const ExchangeCounts& counts,
+                                                               ConstTensorView expert_ids) const {
+  const int64_t tokens = expert_ids.dim(0);
+  const TensorView masks = context.scratch->Allocate(DType::kI64, {tokens, topology_.num_nodes()});
+  std::fill(masks.cpu<int64_t>().begin(), masks.cpu<int64_t>().end(), 0);
   const auto ids = expert_ids.cpu<int32_t>();
   const size_t copies = static_cast<size_t>(expert_ids.dim(1));
-  for (int64_t token = 0; token < tokens; ++token) {
-    const auto masks = targets.masks.Rows(token, token + 1).cpu<int64_t>();
-    std::fill(masks.begin(), masks.end(), 0);
-    for (const int32_t expert : ids.subspan(static_cast<size_t>(token) * copies, copies)) {
-      if (expert < 0) continue;
-      const int rank = placement_.owner_of(expert);
-      const size_t node = static_cast<size_t>(topology.node_of(rank));
-      const int64_t bit = int64_t{1} << topology.local_rank(rank);
-      if (masks[node] == 0) ++count[static_cast<size_t>(ranks) + node];
-      if ((masks[node] & bit) == 0) ++count[static_cast<size_t>(rank)];
-      masks[node] |= bit;
-    }
+  const size_t nodes = static_cast<size_t>(topology_.num_nodes());
+  for (size_t i = 0; i < ids.size(); ++i) {
+    if (ids[i] < 0) continue;
+    const int rank = placement_.owner_of(ids[i]);
+    const size_t node = static_cast<size_t>(topology_.node_of(rank));
+    masks.cpu<int64_t>()[i / copies * nodes + node] |= int64_t{1} << topology_.local_rank(rank);
   }
-  comm::MirrorToDevice<int64_t>(context, count, counts);
-  EQ_RETURN_IF_ERROR(comm::AllGather(group_, context, counts, gathered,
-                                     {.name = "exchange of token counts", .place = place}));
-  const std::vector<int64_t> all = comm::HostMirror<int64_t>(context, gathered);
-  targets.to_ranks = comm::RowMatrix(group_.size());
-  for (int from = 0; from < group_.size(); ++from) {
-    const auto own = std::span(all).subspan(static_cast<size_t>(from * (ranks + nodes)),
-                                            static_cast<size_t>(ranks + nodes));
-    for (int to = 0; to < group_.size(); ++to) {
-      targets.to_ranks.set(from, to, own[static_cast<size_t>(to)]);
-    }
-    targets.to_nodes.insert(targets.to_nodes.end(), own.begin() + ranks, own.end());
+  std::vector<comm::MulticastTargets> targets;
+  for (int chunk = 0; chunk < counts.num_chunks(); ++chunk) {
+    const TokenRange range = ChunkOfTokens(tokens, chunk, counts.num_chunks());
+    targets.push_back({masks.Rows(range.begin, range.end), counts.TokensBetweenRanks(chunk),
+                       counts.TokensToNodes(chunk)});
   }
   return targets;
 }
 
-absl::StatusOr<TensorView> TokenExchange::Send(const Context& context, Workspace& space,
-                                               const ExchangePlan& plan, ConstTensorView x,
-                                               const InputTerm& term, const char* what) {
-  const TensorView leaving =
-      context.scratch->Allocate(x.dtype(), x.shape().WithRows(plan.tokens.num_leaving()));
-  GatherRows(context, x, plan.tokens.leaving_rows, leaving);
-  if (term) term(plan.tokens.leaving_rows, leaving);
-  return multicast_.Deliver(context, space, plan.tokens, leaving, what);
-}
-
-absl::StatusOr<ExchangePlan> TokenExchange::Plan(const Context& context, Workspace& space,
-                                                 ConstTensorView expert_ids, TensorView gates,
-                                                 const comm::WaitPlace& place) {
+absl::StatusOr<std::vector<ExchangePlan>> TokenExchange::Plan(
+    const Context& context, Workspace& space, const ExchangeCounts& counts,
+    ConstTensorView expert_ids, TensorView gates, const comm::WaitPlace& place) {
   EQ_CHECK(context.device->kind() == DeviceKind::kCpu);
-  EQ_CHECK(&space != context.scratch);
   const WorkspaceFrame frame(*context.scratch);
-  ExchangePlan plan;
-  plan.place = place;
-  EQ_ASSIGN_OR_RETURN(const comm::MulticastTargets targets,
-                      FindTargets(context, expert_ids, place));
-  EQ_ASSIGN_OR_RETURN(plan.tokens, multicast_.Plan(context, space, targets, place));
-  EQ_ASSIGN_OR_RETURN(plan.gates, Send(context, space, plan, gates, nullptr, "dispatch of gates"));
-  EQ_ASSIGN_OR_RETURN(const TensorView ids, Send(context, *context.scratch, plan, expert_ids,
-                                                 nullptr, "dispatch of ids"));
-  SpreadOverExperts(context, space, ids, plan);
-  return plan;
+  const std::vector<comm::MulticastTargets> targets = FindTargets(context, counts, expert_ids);
+  const TensorView labels = MakeLabels(context, expert_ids, gates);
+  EQ_ASSIGN_OR_RETURN(comm::LabelledPlans tokens,
+                      multicast_.Plan(context, space, targets, labels, place));
+  std::vector<ExchangePlan> plans(targets.size());
+  for (size_t chunk = 0; chunk < plans.size(); ++chunk) {
+    plans[chunk].place = place;
+    plans[chunk].tokens = std::move(tokens.plans[chunk]);
+    SpreadOverExperts(context, space, tokens.labels[chunk], gates, plans[chunk]);
+  }
+  return plans;
 }
 
 // The plan of this rank's experts for the tokens that came. They are taken in the order of their
 // source, whichever way they came, so that experts see what they see in any other exchange.
-void TokenExchange::SpreadOverExperts(const Context& context, Workspace& space, ConstTensorView ids,
-                                      ExchangePlan& plan) {
-  const TensorView ordered = context.scratch->Allocate(DType::kI32, ids.shape());
-  GatherRows(context, ids, plan.tokens.arrival_of, ordered);
-  for (int32_t& expert : ordered.cpu<int32_t>()) {
+void TokenExchange::SpreadOverExperts(const Context& context, Workspace& space,
+                                      ConstTensorView labels, ConstTensorView gates,
+                                      ExchangePlan& plan) const {
+  const Shape shape = gates.shape().WithRows(labels.dim(0));
+  const TensorView ids = context.scratch->Allocate(DType::kI32, shape);
+  const TensorView ordered_gates = context.scratch->Allocate(gates.dtype(), shape);
+  SplitLabels(labels, ids, ordered_gates);
+  for (int32_t& expert : ids.cpu<int32_t>()) {
     if (expert >= 0 && placement_.owner_of(expert) != group_.rank()) expert = -1;
   }
-  plan.copies = routing::MakeDispatchPlan(context, ordered, placement_);
+  plan.copies = routing::MakeDispatchPlan(context, ids, placement_);
   plan.num_rows = plan.copies.num_copies;
 
+  // From the order of sources to that of arrival, in which tokens lie.
   const auto arrival = plan.tokens.arrival_of.cpu<int64_t>();
   for (int64_t& row : plan.copies.source_rows.cpu<int64_t>()) {
     row = arrival[static_cast<size_t>(row)];
   }
-  const TensorView slots = space.Allocate(DType::kI64, ids.shape());
-  for (int64_t token = 0; token < ids.dim(0); ++token) {
-    const int64_t row = arrival[static_cast<size_t>(token)];
-    const auto from = plan.copies.slots.Rows(token, token + 1).cpu<int64_t>();
-    std::copy(from.begin(), from.end(), slots.Rows(row, row + 1).cpu<int64_t>().begin());
-  }
+  const TensorView slots = space.Allocate(DType::kI64, shape);
+  plan.gates = space.Allocate(gates.dtype(), shape);
+  ScatterRows(plan.copies.slots, arrival, slots);
+  ScatterRows(ordered_gates, arrival, plan.gates);
   plan.copies.slots = slots;
 
   const int64_t own = placement_.num_experts_of(group_.rank());
@@ -125,6 +132,16 @@ void TokenExchange::SpreadOverExperts(const Context& context, Workspace& space, 
   for (size_t e = 0; e < static_cast<size_t>(own); ++e) {
     offsets[e + 1] = offsets[e] + plan.copies.rows_per_slot.cpu<int64_t>()[first + e];
   }
+}
+
+absl::StatusOr<TensorView> TokenExchange::Send(const Context& context, Workspace& space,
+                                               const ExchangePlan& plan, ConstTensorView x,
+                                               const InputTerm& term, const char* what) {
+  const TensorView leaving =
+      context.scratch->Allocate(x.dtype(), x.shape().WithRows(plan.tokens.num_leaving()));
+  GatherRows(context, x, plan.tokens.leaving_rows, leaving);
+  if (term) term(plan.tokens.leaving_rows, leaving);
+  return multicast_.Deliver(context, space, plan.tokens, leaving, what);
 }
 
 absl::StatusOr<TensorView> TokenExchange::Dispatch(const Context& context, Workspace& space,

@@ -2,9 +2,12 @@
 #define EQUIPOISE_PARALLEL_TOKEN_EXCHANGE_H_
 
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "comm/communicator.h"
 #include "comm/exchange/row_multicast.h"
+#include "comm/topology.h"
 #include "parallel/expert_exchange.h"
 
 namespace equipoise::parallel {
@@ -18,13 +21,17 @@ namespace equipoise::parallel {
 // 2 K numbers besides. The sum over experts is in another order than CopyExchange's.
 class TokenExchange final : public ExpertExchange {
  public:
-  TokenExchange(comm::Communicator& group, routing::ExpertPlacement placement,
-                comm::RowMulticast multicast);
+  // `multicast` moves rows within `group`.
+  TokenExchange(comm::Communicator& group, comm::Topology topology,
+                routing::ExpertPlacement placement, comm::RowMulticast multicast)
+      : ExpertExchange(group, std::move(topology), std::move(placement)),
+        multicast_(std::move(multicast)) {}
 
   const std::string& name() const override { return name_; }
-  absl::StatusOr<ExchangePlan> Plan(const Context& context, Workspace& space,
-                                    ConstTensorView expert_ids, TensorView gates,
-                                    const comm::WaitPlace& place) override;
+  absl::StatusOr<std::vector<ExchangePlan>> Plan(const Context& context, Workspace& space,
+                                                 const ExchangeCounts& counts,
+                                                 ConstTensorView expert_ids, TensorView gates,
+                                                 const comm::WaitPlace& place) override;
   absl::StatusOr<TensorView> Dispatch(const Context& context, Workspace& space,
                                       const ExchangePlan& plan, ConstTensorView x,
                                       const InputTerm& term) override;
@@ -38,21 +45,20 @@ class TokenExchange final : public ExpertExchange {
                                              TensorView dgates) override;
 
  private:
-  // In context.scratch.
-  absl::StatusOr<comm::MulticastTargets> FindTargets(const Context& context,
-                                                     ConstTensorView expert_ids,
-                                                     const comm::WaitPlace& place);
+  // Of every chunk; masks in context.scratch.
+  std::vector<comm::MulticastTargets> FindTargets(const Context& context,
+                                                  const ExchangeCounts& counts,
+                                                  ConstTensorView expert_ids) const;
   // Tokens x [T, W] of any element type, with their term, as they come to this rank: [came, W] in
   // `space`. Leaves memory in context.scratch behind.
   absl::StatusOr<TensorView> Send(const Context& context, Workspace& space,
                                   const ExchangePlan& plan, ConstTensorView x,
                                   const InputTerm& term, const char* what);
-  // Plans this rank's experts over the tokens that came with `ids` [came, K].
-  void SpreadOverExperts(const Context& context, Workspace& space, ConstTensorView ids,
-                         ExchangePlan& plan);
+  // Plans this rank's experts over the tokens that came, by their labels.
+  void SpreadOverExperts(const Context& context, Workspace& space, ConstTensorView labels,
+                         ConstTensorView gates, ExchangePlan& plan) const;
 
   const std::string name_ = "two_level_dedup";
-  comm::Communicator& group_;
   const comm::RowMulticast multicast_;
 };
 

@@ -1,6 +1,7 @@
 #include "comm/exchange/row_multicast.h"
 
 #include <algorithm>
+#include <cstring>
 #include <numeric>
 #include <span>
 #include <utility>
@@ -42,33 +43,136 @@ int RowMulticast::Door(int node, int source) const {
   return ranks[static_cast<size_t>(topology_.local_rank(source)) % ranks.size()];
 }
 
-absl::StatusOr<MulticastPlan> RowMulticast::Plan(const Context& context, Workspace& space,
-                                                 const MulticastTargets& targets,
+absl::StatusOr<LabelledPlans> RowMulticast::Plan(const Context& context, Workspace& space,
+                                                 std::span<const MulticastTargets> pieces,
+                                                 ConstTensorView labels,
                                                  const WaitPlace& place) const {
   EQ_CHECK(context.device->kind() == DeviceKind::kCpu);
-  MulticastPlan plan;
-  plan.place = place;
-  PlanLeaving(context, space, targets, plan);
-
+  EQ_CHECK(&space != context.scratch);
   const WorkspaceFrame frame(*context.scratch);
-  const TensorView leaving = context.scratch->Allocate(DType::kI64, {plan.num_leaving()});
-  const int64_t nodes = topology_.num_nodes();
-  const auto masks = targets.masks.cpu<int64_t>();
-  const auto slots = plan.leaving_slots.cpu<int64_t>();
-  for (size_t i = 0; i < slots.size(); ++i) {
-    if (slots[i] != kNowhere) leaving.cpu<int64_t>()[static_cast<size_t>(slots[i])] = masks[i];
-  }
-  EQ_CHECK_EQ(targets.masks.dim(1), nodes);
-  const TensorView came = context.scratch->Allocate(DType::kI64, {Sum(plan.across_receive)});
-  EQ_RETURN_IF_ERROR(AllToAllRows(*group_, context, leaving, plan.across_send, came,
-                                  plan.across_receive,
-                                  {.name = "exchange of destinations", .place = place}));
-  PlanPassing(context, space, came, plan);
-  PlanArrival(context, space, targets, plan);
-  return plan;
+  const MulticastTargets targets = Joined(pieces);
+  Workspace& whole_space = pieces.size() == 1 ? space : *context.scratch;
+  MulticastPlan whole;
+  whole.place = place;
+  PlanLeaving(whole_space, targets, whole);
+  EQ_ASSIGN_OR_RETURN(const Came came, SendAcross(context, whole, targets.masks, labels));
+  PlanPassing(whole_space, came.masks.cpu<int64_t>(), whole);
+  PlanArrival(whole_space, targets, whole);
+
+  const auto allocate = [&](Workspace& from, int64_t rows) {
+    return from.Allocate(DType::kU8, labels.shape().WithRows(rows));
+  };
+  const TensorView passed = allocate(*context.scratch, whole.passed_rows.dim(0));
+  GatherRows(context, came.labels, whole.passed_rows, passed);
+  const TensorView received = allocate(*context.scratch, whole.num_received);
+  EQ_RETURN_IF_ERROR(AllToAllRows(*group_, context, passed, whole.inside_send, received,
+                                  whole.inside_receive,
+                                  {.name = "exchange of labels", .place = place}));
+  const TensorView ordered = allocate(space, whole.num_received);
+  GatherRows(context, received, whole.arrival_of, ordered);
+  if (pieces.size() == 1) return LabelledPlans{{std::move(whole)}, {ordered}};
+  LabelledPlans result;
+  PlanPieces(context, space, pieces, came.masks.cpu<int64_t>(), ordered, result);
+  for (MulticastPlan& plan : result.plans) plan.place = place;
+  return result;
 }
 
-void RowMulticast::PlanLeaving(const Context&, Workspace& space, const MulticastTargets& targets,
+MulticastTargets RowMulticast::Joined(std::span<const MulticastTargets> pieces) const {
+  EQ_CHECK(!pieces.empty());
+  MulticastTargets joined = pieces[0];
+  int64_t rows = joined.masks.dim(0);
+  for (const MulticastTargets& piece : pieces.subspan(1)) {
+    EQ_CHECK(piece.masks.raw() == joined.masks.cpu<int64_t>().data() + rows * joined.masks.dim(1));
+    rows += piece.masks.dim(0);
+    for (int from = 0; from < group_->size(); ++from) {
+      for (int to = 0; to < group_->size(); ++to) {
+        joined.to_ranks.set(from, to, joined.to_ranks.at(from, to) + piece.to_ranks.at(from, to));
+      }
+    }
+    for (size_t i = 0; i < piece.to_nodes.size(); ++i) joined.to_nodes[i] += piece.to_nodes[i];
+  }
+  joined.masks = TensorView(joined.masks.raw(), DType::kI64, joined.masks.shape().WithRows(rows),
+                            joined.masks.device());
+  return joined;
+}
+
+absl::StatusOr<RowMulticast::Came> RowMulticast::SendAcross(const Context& context,
+                                                            const MulticastPlan& plan,
+                                                            ConstTensorView masks,
+                                                            ConstTensorView labels) const {
+  Workspace& scratch = *context.scratch;
+  const size_t label_bytes = static_cast<size_t>(labels.dim(1));
+  const size_t row_bytes = sizeof(int64_t) + label_bytes;
+  Came came;
+  came.masks = scratch.Allocate(DType::kI64, {Sum(plan.across_receive)});
+  came.labels = scratch.Allocate(DType::kU8, labels.shape().WithRows(came.masks.dim(0)));
+  const WorkspaceFrame frame(scratch);
+  const int64_t width = static_cast<int64_t>(row_bytes);
+  const TensorView leaving = scratch.Allocate(DType::kU8, {plan.num_leaving(), width});
+  const TensorView arrived = scratch.Allocate(DType::kU8, {came.masks.dim(0), width});
+
+  const auto slots = plan.leaving_slots.cpu<int64_t>();
+  const size_t nodes = static_cast<size_t>(plan.leaving_slots.dim(1));
+  for (size_t entry = 0; entry < slots.size(); ++entry) {
+    if (slots[entry] == kNowhere) continue;
+    uint8_t* row = leaving.cpu<uint8_t>().data() + static_cast<size_t>(slots[entry]) * row_bytes;
+    std::memcpy(row, masks.cpu<int64_t>().data() + entry, sizeof(int64_t));
+    std::memcpy(row + sizeof(int64_t), labels.cpu<uint8_t>().data() + entry / nodes * label_bytes,
+                label_bytes);
+  }
+  EQ_RETURN_IF_ERROR(AllToAllRows(*group_, context, leaving, plan.across_send, arrived,
+                                  plan.across_receive,
+                                  {.name = "exchange of destinations", .place = plan.place}));
+  const uint8_t* row = arrived.cpu<uint8_t>().data();
+  for (size_t i = 0; i < static_cast<size_t>(arrived.dim(0)); ++i, row += row_bytes) {
+    std::memcpy(came.masks.cpu<int64_t>().data() + i, row, sizeof(int64_t));
+    std::memcpy(came.labels.cpu<uint8_t>().data() + i * label_bytes, row + sizeof(int64_t),
+                label_bytes);
+  }
+  return came;
+}
+
+void RowMulticast::PlanPieces(const Context& context, Workspace& space,
+                              std::span<const MulticastTargets> pieces,
+                              std::span<const int64_t> masks, ConstTensorView labels,
+                              LabelledPlans& result) const {
+  const int me = group_->rank();
+  const size_t nodes = static_cast<size_t>(topology_.num_nodes());
+  // Rows of each piece, in order of source; a source's rows are ordered by piece.
+  std::vector<std::vector<int64_t>> masks_of(pieces.size());
+  std::vector<std::vector<int64_t>> rows_of(pieces.size());
+  size_t next_mask = 0;
+  int64_t next_row = 0;
+  for (int source = 0; source < group_->size(); ++source) {
+    for (size_t i = 0; i < pieces.size(); ++i) {
+      if (Door(node(), source) == me) {
+        const size_t entry = static_cast<size_t>(source) * nodes + static_cast<size_t>(node());
+        const size_t count = static_cast<size_t>(pieces[i].to_nodes[entry]);
+        const auto run = masks.subspan(next_mask, count);
+        masks_of[i].insert(masks_of[i].end(), run.begin(), run.end());
+        next_mask += count;
+      }
+      for (int64_t n = pieces[i].to_ranks.at(source, me); n > 0; --n) {
+        rows_of[i].push_back(next_row++);
+      }
+    }
+  }
+  for (size_t i = 0; i < pieces.size(); ++i) {
+    MulticastPlan& plan = result.plans.emplace_back();
+    PlanLeaving(space, pieces[i], plan);
+    PlanPassing(space, masks_of[i], plan);
+    PlanArrival(space, pieces[i], plan);
+    const TensorView mine = space.Allocate(DType::kU8, labels.shape().WithRows(plan.num_received));
+    const WorkspaceFrame frame(*context.scratch);
+    const TensorView rows = context.scratch->Allocate(DType::kI64, {plan.num_received});
+    EQ_CHECK_EQ(static_cast<int64_t>(rows_of[i].size()), plan.num_received);
+    std::copy(rows_of[i].begin(), rows_of[i].end(), rows.cpu<int64_t>().begin());
+    GatherRows(context, labels, rows, mine);
+    result.labels.push_back(mine);
+  }
+}
+
+void RowMulticast::PlanLeaving(Workspace& space, const MulticastTargets& targets,
                                MulticastPlan& plan) const {
   const int me = group_->rank();
   const size_t nodes = static_cast<size_t>(topology_.num_nodes());
@@ -101,12 +205,12 @@ void RowMulticast::PlanLeaving(const Context&, Workspace& space, const Multicast
   EQ_CHECK_EQ(static_cast<int64_t>(next), leaving) << "rows by node and masks disagree";
 }
 
-void RowMulticast::PlanPassing(const Context&, Workspace& space, ConstTensorView masks,
+void RowMulticast::PlanPassing(Workspace& space, std::span<const int64_t> mask,
                                MulticastPlan& plan) const {
-  const auto mask = masks.cpu<int64_t>();
   const size_t locals = mates().size();
   plan.inside_send.assign(static_cast<size_t>(group_->size()), 0);
-  plan.passed_slots = space.Allocate(DType::kI64, {masks.dim(0), static_cast<int64_t>(locals)});
+  plan.passed_slots = space.Allocate(
+      DType::kI64, {static_cast<int64_t>(mask.size()), static_cast<int64_t>(locals)});
   const auto slots = plan.passed_slots.cpu<int64_t>();
   int64_t next = 0;
   for (size_t local = 0; local < locals; ++local) {
@@ -124,7 +228,7 @@ void RowMulticast::PlanPassing(const Context&, Workspace& space, ConstTensorView
   }
 }
 
-void RowMulticast::PlanArrival(const Context&, Workspace& space, const MulticastTargets& targets,
+void RowMulticast::PlanArrival(Workspace& space, const MulticastTargets& targets,
                                MulticastPlan& plan) const {
   const int me = group_->rank();
   std::vector<int64_t> begin(static_cast<size_t>(group_->size()));

@@ -2,6 +2,8 @@
 #define EQUIPOISE_COMM_EXCHANGE_ROW_MULTICAST_H_
 
 #include <cstdint>
+#include <span>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -14,8 +16,8 @@
 
 namespace equipoise::comm {
 
-// Which ranks each row of this rank goes to, and how many rows go where on all ranks. R ranks on N
-// nodes.
+// Which ranks each row of this rank goes to, and how many rows go where on all ranks: of a piece of
+// the rows, T of them. R ranks on N nodes.
 struct MulticastTargets {
   // I64 [T, N]: for each row and node the set of that node's ranks, bit i for local rank i.
   TensorView masks;
@@ -24,8 +26,8 @@ struct MulticastTargets {
   std::vector<int64_t> to_nodes;
 };
 
-// A multicast's steps, of one rank. Made once, taken by every transfer in both directions; a bundle
-// of views into the workspace it was made in.
+// The steps of one piece's multicast, of one rank. Made once, taken by every transfer in both
+// directions; a bundle of views into the workspace it was made in.
 struct MulticastPlan {
   // What leaves: I64 [U], this rank's rows by destination node, own node included (U counts a row
   // once for each of its nodes); and for each row and node, its place among them, or -1: [T, N].
@@ -46,6 +48,13 @@ struct MulticastPlan {
   int64_t num_leaving() const { return leaving_rows.dim(0); }
 };
 
+// The plan of every piece, and what the rows are, as their senders say.
+struct LabelledPlans {
+  std::vector<MulticastPlan> plans;
+  // For each plan U8 [num_received, W], by source rank and then as in the source.
+  std::vector<TensorView> labels;
+};
+
 // One row to several ranks, and the sum of what they make of it back. A row crosses to each node
 // once, to one rank of it, its door, which passes it on to those that want it; on the way back the
 // door adds up its node's rows, and one row crosses. (Deduplicated all-to-all: DeepEP, HierMoE.)
@@ -60,9 +69,12 @@ class RowMulticast {
 
   const Topology& topology() const { return topology_; }
 
-  // Exchanges the masks of rows that cross. Allocates from `space`.
-  absl::StatusOr<MulticastPlan> Plan(const Context& context, Workspace& space,
-                                     const MulticastTargets& targets, const WaitPlace& place) const;
+  // Plans the pieces, whose masks follow each other in memory, and sends each row's destinations
+  // with its label [W] of any bytes: in two messages, one across and one inside, for all pieces.
+  // labels U8 [rows of all pieces, W]. Allocates from `space`, not context.scratch.
+  absl::StatusOr<LabelledPlans> Plan(const Context& context, Workspace& space,
+                                     std::span<const MulticastTargets> pieces,
+                                     ConstTensorView labels, const WaitPlace& place) const;
 
   // leaving [U, W] of any element type, by plan.leaving_rows -> [num_received, W] in order of
   // arrival, in `space`.
@@ -83,12 +95,22 @@ class RowMulticast {
   const std::vector<int>& mates() const { return topology_.ranks_of(node()); }
   // The rank of `node` that takes in rank `source`'s rows.
   int Door(int node, int source) const;
-  void PlanLeaving(const Context& context, Workspace& space, const MulticastTargets& targets,
-                   MulticastPlan& plan) const;
-  void PlanPassing(const Context& context, Workspace& space, ConstTensorView masks,
-                   MulticastPlan& plan) const;
-  void PlanArrival(const Context& context, Workspace& space, const MulticastTargets& targets,
-                   MulticastPlan& plan) const;
+  // The rows that came across, of all pieces: their masks and labels.
+  struct Came {
+    TensorView masks;   // I64 [came]
+    TensorView labels;  // U8 [came, W]
+  };
+  absl::StatusOr<Came> SendAcross(const Context& context, const MulticastPlan& plan,
+                                  ConstTensorView masks, ConstTensorView labels) const;
+  // What `pieces` are together.
+  MulticastTargets Joined(std::span<const MulticastTargets> pieces) const;
+  void PlanLeaving(Workspace& space, const MulticastTargets& targets, MulticastPlan& plan) const;
+  void PlanPassing(Workspace& space, std::span<const int64_t> masks, MulticastPlan& plan) const;
+  void PlanArrival(Workspace& space, const MulticastTargets& targets, MulticastPlan& plan) const;
+  // Cuts what came, and the labels of what arrived, both ordered by source, into pieces.
+  void PlanPieces(const Context& context, Workspace& space,
+                  std::span<const MulticastTargets> pieces, std::span<const int64_t> masks,
+                  ConstTensorView labels, LabelledPlans& result) const;
 
   Communicator* group_;
   Topology topology_;

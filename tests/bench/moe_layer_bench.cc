@@ -11,12 +11,11 @@
 
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
-#include "comm/exchange/row_exchange.h"
 #include "core/base/rng.h"
 #include "core/base/status_macros.h"
 #include "core/ops/elementwise.h"
 #include "core/telemetry/timers.h"
-#include "parallel/copy_exchange.h"
+#include "parallel/expert_exchange.h"
 #include "parallel/moe_layer.h"
 #include "parallel/router_statistics.h"
 #include "routing/placement.h"
@@ -25,6 +24,7 @@
 #include "tests/bench/world.h"
 
 ABSL_FLAG(std::string, shape, "B", "A, B, or tiny");
+ABSL_FLAG(std::string, exchange, "flat", "as layout.exchange");
 ABSL_FLAG(int, rounds, 15, "timed rounds");
 ABSL_FLAG(int, warm_ups, 3, "steps before them");
 
@@ -113,9 +113,10 @@ class LayerUnderTest {
       : memory_(memory), shape_(shape), batch_tokens_(shape.tokens * world.size()) {}
 
   absl::Status CreateLayer(comm::Communicator& world) {
-    exchange_ = std::make_unique<parallel::CopyExchange>(
-        world, routing::ExpertPlacement::Contiguous(shape_.experts, world.size()),
-        comm::MakeFlatRowExchange(world));
+    EQ_ASSIGN_OR_RETURN(exchange_,
+                        parallel::MakeExpertExchange(
+                            absl::GetFlag(FLAGS_exchange), world, memory_.context(),
+                            routing::ExpertPlacement::Contiguous(shape_.experts, world.size())));
     EQ_ASSIGN_OR_RETURN(layer_, parallel::MoeLayer::Create(ModelOf(shape_), 0, 0, "layer.",
                                                            *exchange_, world.rank(), parameters_));
     const int64_t alignment[kNumParameterGroups] = {1, 1};

@@ -24,24 +24,30 @@ namespace {
 
 using parallel::ExchangePlan;
 using parallel::ExpertExchange;
+using parallel::TokenRange;
+using Chunks = std::vector<TensorView>;
 
 constexpr int64_t kHidden = 5;
 
 absl::Status Wrong(const std::string& what) { return absl::InternalError(what); }
 
-// One rank's side of one scenario, with its plan made.
+// One rank's side of one scenario, with its plans made. Whatever goes to or from this rank's
+// experts is one tensor for each chunk.
 class Side {
  public:
   static absl::StatusOr<std::unique_ptr<Side>> Create(comm::Communicator& world,
-                                                      const std::string& exchange,
+                                                      const ExchangeKind& exchange,
                                                       const RoutingScenario& scenario,
                                                       DType dtype) {
     std::unique_ptr<Side> side(new Side(world, scenario, dtype));
-    EQ_ASSIGN_OR_RETURN(side->exchange_, parallel::MakeExpertExchange(
-                                             exchange, world, side->context(), scenario.placement));
-    if (side->exchange_->name() != exchange) return Wrong("it has another name");
-    EQ_ASSIGN_OR_RETURN(side->plan_, side->exchange_->Plan(side->context(), side->space(),
-                                                           side->table_, side->gates_, {}));
+    EQ_ASSIGN_OR_RETURN(
+        side->exchange_,
+        parallel::MakeExpertExchange(exchange.name, world, side->context(), scenario.placement));
+    if (side->exchange_->name() != exchange.name) return Wrong("it has another name");
+    EQ_ASSIGN_OR_RETURN(const parallel::ExchangeCounts counts,
+                        side->exchange_->Count(side->context(), side->table_, exchange.chunks, {}));
+    EQ_ASSIGN_OR_RETURN(side->plans_, side->exchange_->Plan(side->context(), side->space(), counts,
+                                                            side->table_, side->gates_, {}));
     return side;
   }
 
@@ -50,30 +56,59 @@ class Side {
   const Context& context() const { return memory_.context(); }
   TestContext& memory() { return memory_; }
   DType dtype() const { return dtype_; }
-  const ExchangePlan& plan() const { return plan_; }
+  const std::vector<ExchangePlan>& plans() const { return plans_; }
   TensorView gates() const { return gates_; }
   int64_t num_tokens() const { return scenario_.num_tokens(world_.rank()); }
   const std::vector<int32_t>& ids() const {
     return scenario_.ids[static_cast<size_t>(world_.rank())];
+  }
+  TokenRange tokens_of(size_t chunk) const {
+    return parallel::ChunkOfTokens(num_tokens(), static_cast<int>(chunk),
+                                   static_cast<int>(plans_.size()));
   }
   // A key for random values that differ from rank to rank.
   uint64_t Key(const std::string& what) const {
     return StreamKey(static_cast<uint64_t>(world_.rank()), what + scenario_.name);
   }
 
-  absl::StatusOr<TensorView> Dispatch(ConstTensorView x,
-                                      const ExpertExchange::InputTerm& term = nullptr) {
-    return exchange_->Dispatch(context(), space(), plan_, x, term);
+  // Of every chunk, as ExpertExchange's; x, y, dy and dgates are whole.
+  absl::StatusOr<Chunks> Dispatch(ConstTensorView x,
+                                  const ExpertExchange::InputTerm& term = nullptr) {
+    return ForEachChunk([&](const ExchangePlan& plan, TokenRange range, size_t) {
+      return exchange_->Dispatch(context(), space(), plan, x.Rows(range.begin, range.end), term);
+    });
   }
-  absl::Status DispatchBackward(TensorView drows, TensorView dx) {
-    return exchange_->DispatchBackward(context(), plan_, drows, dx);
+  absl::Status DispatchBackward(const Chunks& drows, TensorView dx) {
+    return ForEachChunk([&](const ExchangePlan& plan, TokenRange range,
+                            size_t chunk) -> absl::StatusOr<TensorView> {
+             const TensorView mine = dx.Rows(range.begin, range.end);
+             EQ_RETURN_IF_ERROR(exchange_->DispatchBackward(context(), plan, drows[chunk], mine));
+             return mine;
+           })
+        .status();
   }
-  absl::StatusOr<TensorView> Combine(TensorView outputs, TensorView y) {
-    return exchange_->Combine(context(), space(), plan_, outputs, y);
+  absl::StatusOr<Chunks> Combine(const Chunks& outputs, TensorView y) {
+    return ForEachChunk([&](const ExchangePlan& plan, TokenRange range, size_t chunk) {
+      return exchange_->Combine(context(), space(), plan, outputs[chunk],
+                                y.Rows(range.begin, range.end));
+    });
   }
-  absl::StatusOr<TensorView> CombineBackward(ConstTensorView kept, ConstTensorView dy,
-                                             TensorView dgates) {
-    return exchange_->CombineBackward(context(), plan_, kept, dy, dgates);
+  absl::StatusOr<Chunks> CombineBackward(const Chunks& kept, ConstTensorView dy,
+                                         TensorView dgates) {
+    return ForEachChunk([&](const ExchangePlan& plan, TokenRange range, size_t chunk) {
+      return exchange_->CombineBackward(context(), plan, kept[chunk],
+                                        dy.Rows(range.begin, range.end),
+                                        dgates.Rows(range.begin, range.end));
+    });
+  }
+  // Random rows for this rank's experts.
+  Chunks NormalRows(const std::string& what) {
+    Chunks rows;
+    for (const ExchangePlan& plan : plans_) {
+      rows.push_back(memory_.Normal(dtype_, {plan.num_rows, kHidden},
+                                    Key(absl::StrCat(what, rows.size(), " "))));
+    }
+    return rows;
   }
 
  private:
@@ -98,6 +133,16 @@ class Side {
     return gates;
   }
   Workspace& space() { return *context().activations; }
+  using OfChunk =
+      std::function<absl::StatusOr<TensorView>(const ExchangePlan&, TokenRange, size_t)>;
+  absl::StatusOr<Chunks> ForEachChunk(const OfChunk& run) {
+    Chunks results;
+    for (size_t chunk = 0; chunk < plans_.size(); ++chunk) {
+      EQ_ASSIGN_OR_RETURN(const TensorView result, run(plans_[chunk], tokens_of(chunk), chunk));
+      results.push_back(result);
+    }
+    return results;
+  }
 
   comm::Communicator& world_;
   const RoutingScenario& scenario_;
@@ -106,10 +151,10 @@ class Side {
   TensorView table_;
   TensorView gates_;
   std::unique_ptr<ExpertExchange> exchange_;
-  ExchangePlan plan_;
+  std::vector<ExchangePlan> plans_;
 };
 
-absl::Status ForEachScenario(comm::Communicator& world, const std::string& exchange, DType dtype,
+absl::Status ForEachScenario(comm::Communicator& world, const ExchangeKind& exchange, DType dtype,
                              const std::function<absl::Status(Side&)>& check) {
   for (const RoutingScenario& scenario : RoutingScenarios(world.size())) {
     EQ_ASSIGN_OR_RETURN(const std::unique_ptr<Side> side,
@@ -137,12 +182,15 @@ TensorView NamedTokens(Side& side) {
   return side.memory().Make(side.dtype(), {side.num_tokens(), kHidden}, values);
 }
 
-// The rows of every copy of `expert`, in the order in which its owner must see them.
-std::vector<double> RowsOf(const RoutingScenario& scenario, int expert) {
+// The rows of every copy of `expert` in a chunk, in the order in which its owner must see them.
+std::vector<double> RowsOf(const RoutingScenario& scenario, int expert, size_t chunk,
+                           size_t chunks) {
   std::vector<double> rows;
   const size_t top_k = static_cast<size_t>(scenario.top_k);
   for (size_t rank = 0; rank < scenario.ids.size(); ++rank) {
-    for (size_t i = 0; i < scenario.ids[rank].size(); ++i) {
+    const size_t tokens = scenario.ids[rank].size() / top_k;
+    const size_t end = tokens * (chunk + 1) / chunks * top_k;
+    for (size_t i = tokens * chunk / chunks * top_k; i < end; ++i) {
       if (scenario.ids[rank][i] != expert) continue;
       for (const double value :
            NameOfToken(static_cast<double>(rank), static_cast<double>(i / top_k))) {
@@ -153,13 +201,14 @@ std::vector<double> RowsOf(const RoutingScenario& scenario, int expert) {
   return rows;
 }
 
-absl::Status ExpectNamedRows(Side& side, ConstTensorView rows) {
+absl::Status ExpectNamedRows(Side& side, size_t chunk, ConstTensorView rows) {
   const std::vector<double> values = ToDoubles(rows);
-  const auto offsets = side.plan().offsets.cpu<int64_t>();
+  const auto offsets = side.plans()[chunk].offsets.cpu<int64_t>();
   size_t next = 0;
   size_t local = 0;
   for (const int expert : side.scenario().placement.experts_of(side.world().rank())) {
-    const std::vector<double> expected = RowsOf(side.scenario(), expert);
+    const std::vector<double> expected =
+        RowsOf(side.scenario(), expert, chunk, side.plans().size());
     const int64_t count = static_cast<int64_t>(expected.size()) / kHidden;
     if (offsets[local + 1] - offsets[local] != count) {
       return Wrong(absl::StrCat("expert ", expert, " got ", offsets[local + 1] - offsets[local],
@@ -175,7 +224,7 @@ absl::Status ExpectNamedRows(Side& side, ConstTensorView rows) {
   return next == values.size() ? absl::OkStatus() : Wrong("more rows than copies");
 }
 
-absl::Status EachRowArrivesAtItsExpert(comm::Communicator& world, const std::string& exchange) {
+absl::Status EachRowArrivesAtItsExpert(comm::Communicator& world, const ExchangeKind& exchange) {
   for (const DType dtype : {DType::kF32, DType::kF64}) {
     EQ_RETURN_IF_ERROR(ForEachScenario(world, exchange, dtype, [](Side& side) -> absl::Status {
       const TensorView x = NamedTokens(side);
@@ -185,16 +234,20 @@ absl::Status EachRowArrivesAtItsExpert(comm::Communicator& world, const std::str
         for (double& value : values) value += kTerm;
         SetDoubles(rows, values);
       };
-      EQ_ASSIGN_OR_RETURN(const TensorView rows, side.Dispatch(x, add_term));
-      return ExpectNamedRows(side, rows);
+      EQ_ASSIGN_OR_RETURN(const Chunks rows, side.Dispatch(x, add_term));
+      for (size_t chunk = 0; chunk < rows.size(); ++chunk) {
+        EQ_RETURN_IF_ERROR(ExpectNamedRows(side, chunk, rows[chunk]));
+      }
+      return absl::OkStatus();
     }));
   }
   return absl::OkStatus();
 }
 
-absl::Status TokensAreConserved(comm::Communicator& world, const std::string& exchange) {
+absl::Status TokensAreConserved(comm::Communicator& world, const ExchangeKind& exchange) {
   return ForEachScenario(world, exchange, DType::kF32, [](Side& side) -> absl::Status {
-    const double computed = static_cast<double>(side.plan().num_rows);
+    double computed = 0.0;
+    for (const ExchangePlan& plan : side.plans()) computed += static_cast<double>(plan.num_rows);
     const TensorView sum = side.memory().Make(DType::kF64, {1}, std::span(&computed, 1));
     EQ_RETURN_IF_ERROR(comm::AllReduce(side.world(), side.context(), sum));
     double load = 0.0;
@@ -213,7 +266,7 @@ absl::Status ExpectIdentity(Side& side) {
   const Shape shape = {side.num_tokens(), kHidden};
   const TensorView x = memory.Normal(dtype, shape, side.Key("x"));
   const TensorView y = memory.Zeros(dtype, shape);
-  EQ_ASSIGN_OR_RETURN(const TensorView rows, side.Dispatch(x));
+  EQ_ASSIGN_OR_RETURN(const Chunks rows, side.Dispatch(x));
   EQ_RETURN_IF_ERROR(side.Combine(rows, y).status());
   const std::vector<double> before = ToDoubles(x);
   const std::vector<double> after = ToDoubles(y);
@@ -234,7 +287,7 @@ absl::Status ExpectIdentity(Side& side) {
 }
 
 absl::Status CombineAfterDispatchGivesTheTokensBack(comm::Communicator& world,
-                                                    const std::string& exchange) {
+                                                    const ExchangeKind& exchange) {
   EQ_RETURN_IF_ERROR(ForEachScenario(world, exchange, DType::kF32, ExpectIdentity));
   return ForEachScenario(world, exchange, DType::kF64, ExpectIdentity);
 }
@@ -244,6 +297,18 @@ double Dot(ConstTensorView a, ConstTensorView b) {
   for (int64_t i = 0; i < a.num_elements(); ++i) {
     sum += a.cpu<double>()[static_cast<size_t>(i)] * b.cpu<double>()[static_cast<size_t>(i)];
   }
+  return sum;
+}
+
+double Dot(const Chunks& a, const Chunks& b) {
+  double sum = 0.0;
+  for (size_t chunk = 0; chunk < a.size(); ++chunk) sum += Dot(a[chunk], b[chunk]);
+  return sum;
+}
+
+int64_t NumElements(const Chunks& chunks) {
+  int64_t sum = 0;
+  for (const TensorView& chunk : chunks) sum += chunk.num_elements();
   return sum;
 }
 
@@ -265,34 +330,33 @@ absl::Status ExpectDispatchTransposed(Side& side) {
   TestContext& memory = side.memory();
   const int64_t tokens = side.num_tokens();
   const TensorView x = memory.Normal(DType::kF64, {tokens, kHidden}, side.Key("x"));
-  const TensorView b = memory.Normal(DType::kF64, {side.plan().num_rows, kHidden}, side.Key("b"));
+  const Chunks b = side.NormalRows("b");
   const TensorView dx = memory.Normal(DType::kF64, {tokens, kHidden}, 1);  // to be overwritten
-  EQ_ASSIGN_OR_RETURN(const TensorView rows, side.Dispatch(x));
+  EQ_ASSIGN_OR_RETURN(const Chunks rows, side.Dispatch(x));
   EQ_RETURN_IF_ERROR(side.DispatchBackward(b, dx));
   return ExpectEqualSums(side, "<dispatch(x), b> = <x, backward(b)>", Dot(rows, b), Dot(x, dx),
-                         rows.num_elements());
+                         NumElements(rows));
 }
 
 absl::Status ExpectCombineTransposed(Side& side) {
   TestContext& memory = side.memory();
   const int64_t tokens = side.num_tokens();
   const TensorView gates = side.gates();
-  const TensorView rows =
-      memory.Normal(DType::kF64, {side.plan().num_rows, kHidden}, side.Key("rows"));
+  const Chunks rows = side.NormalRows("rows");
   const TensorView dy = memory.Normal(DType::kF64, {tokens, kHidden}, side.Key("dy"));
   const TensorView y = memory.Zeros(DType::kF64, {tokens, kHidden});
   const TensorView dgates = memory.Normal(DType::kF64, gates.shape(), 1);  // to be overwritten
-  EQ_ASSIGN_OR_RETURN(const TensorView kept, side.Combine(rows, y));
+  EQ_ASSIGN_OR_RETURN(const Chunks kept, side.Combine(rows, y));
   const WorkspaceFrame frame(*side.context().scratch);
-  EQ_ASSIGN_OR_RETURN(const TensorView drows, side.CombineBackward(kept, dy, dgates));
+  EQ_ASSIGN_OR_RETURN(const Chunks drows, side.CombineBackward(kept, dy, dgates));
   EQ_RETURN_IF_ERROR(ExpectEqualSums(side, "<combine(rows), dy> = <rows, backward(dy)>", Dot(y, dy),
-                                     Dot(rows, drows), rows.num_elements()));
+                                     Dot(rows, drows), NumElements(rows)));
   // Combine is linear in its gates too.
   return ExpectEqualSums(side, "<combine(gates), dy> = <gates, dgates>", Dot(y, dy),
-                         Dot(gates, dgates), rows.num_elements());
+                         Dot(gates, dgates), NumElements(rows));
 }
 
-absl::Status BackwardIsTheTranspose(comm::Communicator& world, const std::string& exchange) {
+absl::Status BackwardIsTheTranspose(comm::Communicator& world, const ExchangeKind& exchange) {
   return ForEachScenario(world, exchange, DType::kF64, [](Side& side) -> absl::Status {
     EQ_RETURN_IF_ERROR(ExpectDispatchTransposed(side));
     return ExpectCombineTransposed(side);

@@ -9,11 +9,17 @@
 
 namespace equipoise::testing_support {
 
-// A property of every ExpertExchange, run by every rank of a world with the algorithm `exchange`,
-// over all scenarios of routing_scenario.h; returns what it found wrong.
+// Which exchange, and into how many chunks it cuts a layer.
+struct ExchangeKind {
+  std::string name;
+  int chunks = 1;
+};
+
+// A property of every ExpertExchange, run by every rank of a world, over all scenarios of
+// routing_scenario.h; returns what it found wrong.
 struct ExchangeCase {
   std::string name;
-  absl::Status (*body)(comm::Communicator& world, const std::string& exchange);
+  absl::Status (*body)(comm::Communicator& world, const ExchangeKind& exchange);
 };
 
 std::vector<ExchangeCase> ExchangeCases();

@@ -42,12 +42,12 @@ std::vector<World> Worlds() {
 }
 
 class ExpertExchangeTest
-    : public ::testing::TestWithParam<std::tuple<std::string, World, ExchangeCase>> {};
+    : public ::testing::TestWithParam<std::tuple<std::string, int, World, ExchangeCase>> {};
 
 TEST_P(ExpertExchangeTest, Holds) {
-  const std::string& exchange = std::get<0>(GetParam());
-  const World& world = std::get<1>(GetParam());
-  const ExchangeCase& property = std::get<2>(GetParam());
+  const testing_support::ExchangeKind exchange = {std::get<0>(GetParam()), std::get<1>(GetParam())};
+  const World& world = std::get<2>(GetParam());
+  const ExchangeCase& property = std::get<3>(GetParam());
   comm::ThreadWorld::Options options;
   options.num_ranks = static_cast<int>(world.node_of_rank.size());
   options.node_of_rank = world.node_of_rank;
@@ -58,12 +58,13 @@ TEST_P(ExpertExchangeTest, Holds) {
 
 INSTANTIATE_TEST_SUITE_P(AnyRouting, ExpertExchangeTest,
                          ::testing::Combine(::testing::ValuesIn(ExpertExchangeNames()),
+                                            ::testing::Values(1, 2, 3),
                                             ::testing::ValuesIn(Worlds()),
                                             ::testing::ValuesIn(testing_support::ExchangeCases())),
                          [](const auto& info) {
-                           return absl::StrCat(std::get<0>(info.param), "_",
-                                               std::get<1>(info.param).name, "_",
-                                               std::get<2>(info.param).name);
+                           return absl::StrCat(
+                               std::get<0>(info.param), "_", std::get<1>(info.param), "_chunks_",
+                               std::get<2>(info.param).name, "_", std::get<3>(info.param).name);
                          });
 
 TEST(ExpertExchange, AnUnknownNameIsRefusedWithTheKnownOnes) {

@@ -2,7 +2,6 @@
 // and its gradients, of tokens and of all parameters, against central differences of that.
 
 #include "parallel/moe_layer.h"
-#include "parallel/copy_exchange.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -12,10 +11,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "comm/backends/thread/run_ranks.h"
-#include "comm/exchange/row_exchange.h"
 #include "core/base/rng.h"
 #include "core/base/status_macros.h"
 #include "gtest/gtest.h"
+#include "parallel/expert_exchange.h"
 #include "parallel/router_statistics.h"
 #include "tests/parallel/moe_reference.h"
 #include "tests/support/compare.h"
@@ -147,9 +146,10 @@ absl::Status RunRank(const LayerCase& layer_case, const std::vector<double>& h,
     EQ_ASSIGN_OR_RETURN(placement,
                         routing::ExpertPlacement::FromTable(layer_case.owners, world.size()));
   }
-  CopyExchange exchange(world, placement, comm::MakeFlatRowExchange(world));
+  EQ_ASSIGN_OR_RETURN(const auto exchange,
+                      MakeExpertExchange("flat", world, memory.context(), placement));
   ParameterRegistry parameters;
-  EQ_ASSIGN_OR_RETURN(const auto layer, MoeLayer::Create(layer_case.model, 1, 0, kPrefix, exchange,
+  EQ_ASSIGN_OR_RETURN(const auto layer, MoeLayer::Create(layer_case.model, 1, 0, kPrefix, *exchange,
                                                          world.rank(), parameters));
   EQ_RETURN_IF_ERROR(parameters.Allocate(memory.device(), layer_case.model.dtype, {1, 1}));
   parameters.Initialize(memory.device(), 3);

@@ -70,10 +70,13 @@ absl::Status SameLayoutGivesTheSameBits(comm::Communicator& world) {
 void RegisterRankTests(comm::Communicator& world) {
   for (const testing_support::ExchangeCase& property : testing_support::ExchangeCases()) {
     for (const std::string& exchange : parallel::ExpertExchangeNames()) {
-      AddRankTest(world, "MpiExchange", absl::StrCat(property.name, "_", exchange),
-                  [property, exchange](comm::Communicator& ranks) {
-                    return property.body(ranks, exchange);
-                  });
+      for (const int chunks : {1, 3}) {
+        AddRankTest(world, "MpiExchange",
+                    absl::StrCat(property.name, "_", exchange, "_", chunks, "_chunks"),
+                    [property, exchange, chunks](comm::Communicator& ranks) {
+                      return property.body(ranks, {exchange, chunks});
+                    });
+      }
     }
   }
   for (const std::string& golden : testing_support::Goldens()) {
