@@ -1,5 +1,4 @@
 #include "parallel/transformer.h"
-#include "parallel/copy_exchange.h"
 
 #include <algorithm>
 #include <memory>
@@ -9,9 +8,9 @@
 #include "absl/strings/str_cat.h"
 #include "comm/backends/self/communicator.h"
 #include "comm/backends/thread/run_ranks.h"
-#include "comm/exchange/row_exchange.h"
 #include "core/base/status_macros.h"
 #include "gtest/gtest.h"
+#include "parallel/expert_exchange.h"
 #include "parallel/router_statistics.h"
 #include "tests/parallel/tiny_model.h"
 #include "tests/support/compare.h"
@@ -83,8 +82,12 @@ class Rank {
  public:
   static absl::StatusOr<std::unique_ptr<Rank>> Create(comm::Communicator& world,
                                                       const ModelOptions& options, bool recompute) {
-    std::unique_ptr<Rank> rank(new Rank(world, options));
-    EQ_ASSIGN_OR_RETURN(rank->model_, Transformer::Create(options, recompute, rank->exchange_,
+    std::unique_ptr<Rank> rank(new Rank(world));
+    EQ_ASSIGN_OR_RETURN(rank->exchange_,
+                        MakeExpertExchange("flat", world, rank->context(),
+                                           routing::ExpertPlacement::Contiguous(
+                                               options.moe.router.num_experts, world.size())));
+    EQ_ASSIGN_OR_RETURN(rank->model_, Transformer::Create(options, recompute, *rank->exchange_,
                                                           world.rank(), rank->parameters_));
     return rank;
   }
@@ -130,16 +133,11 @@ class Rank {
   const Context& context() const { return memory_.context(); }
 
  private:
-  Rank(comm::Communicator& world, const ModelOptions& options)
-      : world_(world),
-        exchange_(
-            world,
-            routing::ExpertPlacement::Contiguous(options.moe.router.num_experts, world.size()),
-            comm::MakeFlatRowExchange(world)) {}
+  explicit Rank(comm::Communicator& world) : world_(world) {}
 
   comm::Communicator& world_;
   TestContext memory_{size_t{1} << 28};
-  CopyExchange exchange_;
+  std::unique_ptr<ExpertExchange> exchange_;
   ParameterRegistry parameters_;
   std::unique_ptr<Transformer> model_;
   std::unique_ptr<RouterStatistics> statistics_;
