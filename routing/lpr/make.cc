@@ -60,7 +60,10 @@ absl::Status CheckWeights(const LprOptions& options) {
 }
 
 absl::Status CheckLprOptions(const RouterOptions& router, const LprOptions& options) {
-  if (options.latent_dim < 1) return Refuse("latent_dim is ", options.latent_dim);
+  if (options.latent_dim < 2) {
+    return Refuse("latent_dim is ", options.latent_dim,
+                  ", must be at least 2: in one dimension a direction is a mere sign");
+  }
   EQ_RETURN_IF_ERROR(CheckPositive("temperature", options.temperature));
   EQ_RETURN_IF_ERROR(CheckPositive("losses.soft_load_temperature", options.soft_load_temperature));
   EQ_RETURN_IF_ERROR(CheckPositive("losses.repulsion_beta", options.repulsion_beta));

@@ -83,8 +83,11 @@ void AddLprCases(std::vector<RouterCase>& cases) {
                      SetBias("PROPORTIONAL", 0.05, options.settings);
                      Limit(options, "MAX");
                      options.capacity = {1.0};
+                     options.settings.Set("jitter", 0.1);
                    }});
   cases.push_back({"lpr_learned_unit", "lpr", [](RouterOptions& options) {
+                     options.settings.Set("entropy_loss.coefficient", 0.3);
+                     options.settings.Set("entropy_loss.order", 1.5);
                      options.settings.Set("prototypes", std::string("LEARNED_UNIT"));
                      options.settings.Set("losses.prototype_repulsion", 0.3);
                      SetBias("QUANTILE", 0.5, options.settings);

@@ -1,10 +1,16 @@
 // Router "nearest": every expert is a point of the hidden space, a token goes to the K nearest;
-// gates are the softmax of -|x - w_e|^2 / 2. Parameter: `<prefix>gate.weight` [E, H], the points.
-// Settings: none.
+// gates are the softmax of -sharpness |x - w_e|^2 / 2. Parameter: `<prefix>gate.weight` [E, H], the
+// points.
+//
+// Settings:
+//   sharpness (double)               above 0
+//   bias, groups, jitter, entropy_loss    shared pieces
 
 #include <memory>
 #include <utility>
 
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
 #include "routing/score_router.h"
 #include "routing/score_settings.h"
@@ -19,7 +25,8 @@ auto& At(View view, int64_t row, int64_t column) {
 
 class DistanceLogits final : public LogitSource {
  public:
-  explicit DistanceLogits(const Parameter* points) : points_(points) {}
+  DistanceLogits(const Parameter* points, double sharpness)
+      : points_(points), sharpness_(sharpness) {}
 
   void Forward(const Context&, ConstTensorView x, TensorView logits) const override {
     DispatchFloat(x.dtype(), [&]<typename T>() {
@@ -30,22 +37,23 @@ class DistanceLogits final : public LogitSource {
             const T difference = At<T>(x, row, i) - At<T>(points_->value(), expert, i);
             square += difference * difference;
           }
-          At<T>(logits, row, expert) = -square / 2;
+          At<T>(logits, row, expert) = -static_cast<T>(sharpness_) * square / 2;
         }
       }
     });
   }
 
-  // dl/dw = x - w, dl/dx = w - x.
+  // dl/dw = sharpness (x - w), dl/dx = -dl/dw.
   void Backward(const Context&, ConstTensorView x, ConstTensorView dlogits,
                 TensorView dx) const override {
     DispatchFloat(x.dtype(), [&]<typename T>() {
       for (int64_t row = 0; row < dlogits.dim(0); ++row) {
         for (int64_t expert = 0; expert < dlogits.dim(1); ++expert) {
+          const T scale = static_cast<T>(sharpness_) * At<T>(dlogits, row, expert);
           for (int64_t i = 0; i < x.dim(1); ++i) {
             const T difference = At<T>(x, row, i) - At<T>(points_->value(), expert, i);
-            At<T>(points_->gradient(), expert, i) += At<T>(dlogits, row, expert) * difference;
-            At<T>(dx, row, i) -= At<T>(dlogits, row, expert) * difference;
+            At<T>(points_->gradient(), expert, i) += scale * difference;
+            At<T>(dx, row, i) -= scale * difference;
           }
         }
       }
@@ -54,14 +62,20 @@ class DistanceLogits final : public LogitSource {
 
  private:
   const Parameter* points_;
+  const double sharpness_;
 };
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Router>> MakeNearestRouter(const RouterOptions& options,
                                                           ParameterRegistry& parameters) {
+  const double sharpness = options.settings.GetDouble("sharpness");
+  if (!(sharpness > 0.0)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("router nearest: sharpness is ", sharpness, ", must be above 0"));
+  }
   EQ_ASSIGN_OR_RETURN(ScoreRouterParts parts, ReadScoreParts(options));
-  parts.logits = std::make_unique<DistanceLogits>(DeclareGate(options, parameters));
+  parts.logits = std::make_unique<DistanceLogits>(DeclareGate(options, parameters), sharpness);
   return std::make_unique<ScoreRouter>(options, std::move(parts));
 }
 

@@ -34,6 +34,7 @@ RouterOptions NearestOptions() {
   options.num_experts = kExperts;
   options.top_k = kTopK;
   options.balance_loss = {3.0, LossScope::kGlobalBatch};
+  options.settings.Set("sharpness", 0.7);
   return options;
 }
 
