@@ -22,6 +22,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
+#include "routing/cpu/coarse_score.h"
 #include "routing/score_router.h"
 #include "routing/score_settings.h"
 #include "routing/selection.h"
@@ -49,8 +50,7 @@ class Sinkhorn final : public SequenceSelector {
     std::fill(scales.begin(), scales.end(), 1.0);
     for (int64_t i = 0; i < iterations_ && Iterate(kernel, scales, next) > tolerance_; ++i) {
     }
-    // A row's own scale changes nothing about its order.
-    for (size_t i = 0; i < kernel.size(); ++i) kernel[i] *= scales[i % scales.size()];
+    MakeRanking(scales, kernel);
     SelectTopK(context, ranking, expert_ids);
   }
 
@@ -70,6 +70,19 @@ class Sinkhorn final : public SequenceSelector {
         }
       }
     });
+  }
+
+  // The scaled entries, each over its row's mean, which changes nothing about a row's order, and
+  // compared coarsely. Where a sequence's tokens are all alike, and text has such runs, every
+  // expert suits them equally: the entries are 1 but for rounding, and then ties on every layout.
+  static void MakeRanking(std::span<const double> scales, std::span<double> kernel) {
+    const size_t experts = scales.size();
+    for (size_t begin = 0; begin < kernel.size(); begin += experts) {
+      const auto row = kernel.subspan(begin, experts);
+      const double mean = std::inner_product(row.begin(), row.end(), scales.begin(), 0.0) /
+                          static_cast<double>(experts);
+      for (size_t e = 0; e < experts; ++e) row[e] = cpu::CoarseScore(row[e] * scales[e] / mean);
+    }
   }
 
   // One scaling of rows, then of columns. Returns the mean change of the columns' scales, which

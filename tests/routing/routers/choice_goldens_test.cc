@@ -121,6 +121,26 @@ TEST(SinkhornTest, SpreadsWhatAllPrefer) {
   EXPECT_EQ(pass.ids(), (std::vector<int32_t>{0, 0, 0, 0}));
 }
 
+// Runs of one byte give tokens that differ by rounding alone. All experts suit them equally, so
+// what they choose must not hang on the rounding, which differs between layouts.
+TEST(SinkhornTest, TokensAlikeButForRoundingChooseAlike) {
+  constexpr int kExperts = 6;
+  constexpr int64_t kTokens = 24;
+  RouterFixture fixture = IdentityRouter(OptionsOf("sinkhorn", kExperts, kExperts, 2));
+  for (uint64_t trial = 0; trial < 50; ++trial) {
+    const auto token = DrawLogits(1, kExperts, trial);
+    const auto noise = DrawLogits(kTokens, kExperts, 1000 + trial);
+    std::vector<double> x(noise.size());
+    for (size_t i = 0; i < x.size(); ++i) x[i] = token[i % kExperts] + 1e-7 * noise[i];
+    const RouterPass pass = fixture.MakePass(x, kTokens);
+    fixture.Forward(pass);
+    const std::vector<int32_t> ids = pass.ids();
+    for (size_t copy = 0; copy < ids.size(); ++copy) {
+      ASSERT_EQ(ids[copy], static_cast<int32_t>(copy % 2)) << "trial " << trial;
+    }
+  }
+}
+
 TEST(EntropyAdaptiveTest, UndecidedTokensTakeMoreExperts) {
   RouterOptions options = OptionsOf("entropy_adaptive", 4, 4, 3);
   options.settings.Set("min_copies", int64_t{1});
