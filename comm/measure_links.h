@@ -28,6 +28,11 @@ absl::StatusOr<LinkModel> MeasureLinks(Communicator& group, const Topology& topo
                                        const Context& context,
                                        const MeasureLinksOptions& options = {});
 
+// `given` as rank 0 has it, and, where it leaves out a class that `topology` has, that class as
+// measured. Collective; every rank gets the same bits.
+absl::StatusOr<LinkModel> ResolveLinks(Communicator& group, const Topology& topology,
+                                       const Context& context, const LinkModel& given);
+
 }  // namespace equipoise::comm
 
 #endif  // EQUIPOISE_COMM_MEASURE_LINKS_H_

@@ -1,8 +1,11 @@
 #include "parallel/expert_exchange.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "core/base/status_macros.h"
+#include "parallel/auto_exchange.h"
 #include "parallel/copy_exchange.h"
 #include "parallel/token_exchange.h"
 
@@ -39,23 +42,40 @@ struct Entry {
 constexpr Entry kExchanges[] = {
     {"flat", MakeFlat}, {"two_level", MakeTwoLevel}, {"two_level_dedup", MakeTwoLevelDedup}};
 
+// With every algorithm that can be made here: deduplication has a limit to the ranks of a node.
+Made MakeAuto(comm::Communicator& group, const comm::Topology& topology,
+              const routing::ExpertPlacement& placement, const ExchangeCosts& costs) {
+  std::vector<std::unique_ptr<ExpertExchange>> candidates;
+  for (const Entry& entry : kExchanges) {
+    Made made = entry.make(group, topology, placement);
+    if (made.ok()) candidates.push_back(*std::move(made));
+  }
+  return std::make_unique<AutoExchange>(group, topology, placement, costs, std::move(candidates));
+}
+
+constexpr char kAuto[] = "auto";
+
 }  // namespace
 
 std::vector<std::string> ExpertExchangeNames() {
   std::vector<std::string> names;
   for (const Entry& entry : kExchanges) names.emplace_back(entry.name);
+  names.emplace_back(kAuto);
   return names;
 }
 
 Made MakeExpertExchange(const std::string& name, comm::Communicator& group, const Context& context,
-                        routing::ExpertPlacement placement) {
-  for (const Entry& entry : kExchanges) {
-    if (entry.name != name) continue;
-    EQ_ASSIGN_OR_RETURN(comm::Topology topology, comm::Topology::Discover(group, context));
-    return entry.make(group, std::move(topology), std::move(placement));
+                        routing::ExpertPlacement placement, const ExchangeCosts& costs) {
+  const std::vector<std::string> names = ExpertExchangeNames();
+  if (std::find(names.begin(), names.end(), name) == names.end()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("no exchange named '", name, "': known are ", absl::StrJoin(names, ", ")));
   }
-  return absl::InvalidArgumentError(absl::StrCat("no exchange named '", name, "': known are ",
-                                                 absl::StrJoin(ExpertExchangeNames(), ", ")));
+  EQ_ASSIGN_OR_RETURN(comm::Topology topology, comm::Topology::Discover(group, context));
+  for (const Entry& entry : kExchanges) {
+    if (entry.name == name) return entry.make(group, std::move(topology), std::move(placement));
+  }
+  return MakeAuto(group, topology, placement, costs);
 }
 
 }  // namespace equipoise::parallel

@@ -13,6 +13,7 @@
 #include "comm/communicator.h"
 #include "comm/exchange/row_exchange.h"
 #include "comm/exchange/row_multicast.h"
+#include "comm/link_model.h"
 #include "comm/topology.h"
 #include "core/base/check.h"
 #include "core/device/context.h"
@@ -30,6 +31,9 @@ struct ExchangePlan {
   int64_t num_rows = 0;  // copies that this rank's experts compute
   TensorView offsets;    // I64 [E_r + 1]: run of each local expert among them
   comm::WaitPlace place;
+
+  // Which of its algorithms an AutoExchange has chosen.
+  int candidate = 0;
 
   // The rest belongs to the algorithm that made the plan.
   // Copies of the tokens at hand: of this rank's (CopyExchange), or of those that came to its
@@ -57,8 +61,10 @@ class ExpertExchange {
  public:
   virtual ~ExpertExchange() = default;
 
-  // As in configurations: "flat", "two_level", "two_level_dedup".
+  // As in configurations: "flat", "two_level", "two_level_dedup", "auto".
   virtual const std::string& name() const = 0;
+  // The name of the algorithm that a plan of this exchange uses: never "auto".
+  virtual const std::string& AlgorithmOf(const ExchangePlan&) const { return name(); }
   const routing::ExpertPlacement& placement() const { return placement_; }
   const comm::Topology& topology() const { return topology_; }
 
@@ -115,11 +121,17 @@ class ExpertExchange {
   const routing::ExpertPlacement placement_;
 };
 
+// What "auto" chooses by.
+struct ExchangeCosts {
+  comm::LinkModel links;
+  int64_t row_bytes = 0;  // of a token's H elements
+};
+
 // Makes the algorithm `name` for `group`, which holds every expert once: placement.num_owners() ==
 // group.size(). Collective. InvalidArgument lists the known names.
 absl::StatusOr<std::unique_ptr<ExpertExchange>> MakeExpertExchange(
     const std::string& name, comm::Communicator& group, const Context& context,
-    routing::ExpertPlacement placement);
+    routing::ExpertPlacement placement, const ExchangeCosts& costs = {});
 
 // All names, as in configurations.
 std::vector<std::string> ExpertExchangeNames();

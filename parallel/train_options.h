@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "comm/link_model.h"
 #include "core/data/dataset.h"
 #include "core/optim/adamw.h"
 #include "core/optim/schedule.h"
@@ -25,6 +26,8 @@ struct LayoutOptions {
   int64_t bucket_elements = int64_t{1} << 20;
   // Keep only a layer's input in the forward pass and run the layer again in the backward pass.
   bool recompute = false;
+  // What links cost, as far as it is known; the rest is measured. Rank 0's counts.
+  comm::LinkModel links;
 };
 
 // Where auxiliary losses of global-batch scope take their load from.

@@ -7,6 +7,8 @@
 #include "absl/strings/str_cat.h"
 #include "comm/collectives.h"
 #include "comm/host_mirror.h"
+#include "comm/measure_links.h"
+#include "comm/topology.h"
 #include "core/base/check.h"
 #include "core/base/status_macros.h"
 #include "core/ops/elementwise.h"
@@ -91,12 +93,23 @@ absl::Status TrainStep::CreateMemory(Device& device) {
   return absl::OkStatus();
 }
 
+absl::StatusOr<ExchangeCosts> TrainStep::FindCosts() {
+  ExchangeCosts costs;
+  costs.row_bytes = options_.model.hidden * static_cast<int64_t>(SizeOf(options_.model.dtype));
+  if (options_.model.num_dense_layers >= options_.model.num_layers) return costs;
+  EQ_ASSIGN_OR_RETURN(const comm::Topology topology, comm::Topology::Discover(world_, context_));
+  EQ_ASSIGN_OR_RETURN(costs.links,
+                      comm::ResolveLinks(world_, topology, context_, options_.layout.links));
+  return costs;
+}
+
 absl::Status TrainStep::CreateModel(Device& device) {
   EQ_ASSIGN_OR_RETURN(mesh_, Mesh::Create(world_, options_.layout.expert_parallel));
   comm::Communicator& experts = mesh_->expert();
   EQ_ASSIGN_OR_RETURN(routing::ExpertPlacement placement, MakePlacement(options_, experts.size()));
+  EQ_ASSIGN_OR_RETURN(const ExchangeCosts costs, FindCosts());
   EQ_ASSIGN_OR_RETURN(exchange_, MakeExpertExchange(options_.layout.exchange, experts, context_,
-                                                    std::move(placement)));
+                                                    std::move(placement), costs));
   EQ_ASSIGN_OR_RETURN(model_, Transformer::Create(options_.model, options_.layout.recompute,
                                                   *exchange_, experts.rank(), parameters_));
   const int64_t alignment[kNumParameterGroups] = {world_.size(), mesh_->expert_data().size()};

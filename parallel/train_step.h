@@ -119,6 +119,8 @@ class TrainStep {
             int num_domains);
   absl::Status CreateMemory(Device& device);
   absl::Status CreateModel(Device& device);
+  // What the links of the world cost; a model without experts does not need to know.
+  absl::StatusOr<ExchangeCosts> FindCosts();
   // Reads sequences [range) of a batch that starts at sample `first` to the host. Collective: an
   // error on one rank is an error on all.
   absl::Status Read(const SampleSource& source, uint64_t first, SequenceRange range,

@@ -21,8 +21,8 @@ struct ExchangeRows {
   std::vector<int64_t> to_nodes;  // [R * N]: different rows from a rank to any rank of a node
 };
 
-// The steps of one transfer. Those of the way back have the same rows with `from` and `to` changed
-// places, and the same cost.
+// The steps of one transfer. Taken backwards, with `from` and `to` changed places, they cost the
+// same.
 struct ExchangeTraffic {
   std::vector<RowMatrix> phases;  // all-to-alls, one after the other
   std::vector<int64_t> gathered;  // [R]: rows that a rank copies in its memory besides

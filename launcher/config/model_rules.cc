@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "core/nn/parameter.h"
+#include "launcher/config/links.h"
 #include "launcher/config/rule_context.h"
 #include "launcher/config/suggest.h"
 #include "launcher/config/translate.h"
@@ -123,6 +124,24 @@ void CheckRouter(const RuleContext& context) {
   context.Fail({path, "moe.router", "moe"}, std::string(router.status().message()));
 }
 
+void CheckLinks(const RuleContext& context) {
+  const config::Links& links = context.config.layout().links();
+  const auto both = [&](const char* name, const config::Link& link) {
+    const std::string latency = absl::StrCat("layout.links.", name, ".latency");
+    const std::string seconds_per_byte = absl::StrCat("layout.links.", name, ".seconds_per_byte");
+    if (!context.Usable({latency.c_str(), seconds_per_byte.c_str()})) return;
+    if ((link.latency() > 0.0) == (link.seconds_per_byte() > 0.0)) return;
+    context.Fail({latency, seconds_per_byte},
+                 absl::StrCat(latency, " and ", seconds_per_byte, " must be set together"));
+  };
+  both("self", links.self());
+  both("node", links.node());
+  both("remote", links.remote());
+  if (!context.Usable({"layout.links.file"})) return;
+  const absl::Status read = ReadLinks(links).status();
+  if (!read.ok()) context.Fail({"layout.links.file"}, std::string(read.message()));
+}
+
 }  // namespace
 
 void CheckModelRules(const RuleContext& context) {
@@ -163,6 +182,7 @@ void CheckLayoutRules(const RuleContext& context) {
                      absl::StrJoin(exchanges, ", "), DidYouMean(layout.exchange(), exchanges)));
   }
   CheckOwners(context);
+  CheckLinks(context);
   const int group = layout.expert_parallel();
   if (!context.num_ranks.has_value() || group == 0) return;
   if (!context.Usable({"layout.expert_parallel"}) || *context.num_ranks % group == 0) return;

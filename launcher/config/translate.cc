@@ -7,7 +7,9 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "comm/link_model.h"
 #include "core/base/check.h"
+#include "launcher/config/links.h"
 
 namespace equipoise::launcher {
 namespace {
@@ -112,6 +114,8 @@ parallel::LayoutOptions TranslateLayout(const config::Layout& from) {
   layout.exchange = from.exchange();
   layout.bucket_elements = from.bucket_elements();
   layout.recompute = from.recompute();
+  // The rules have found it readable.
+  layout.links = ReadLinks(from.links()).value_or(comm::LinkModel());
   return layout;
 }
 

@@ -11,6 +11,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "comm/collectives.h"
+#include "comm/link_model.h"
+#include "comm/topology.h"
 #include "core/base/check.h"
 #include "core/base/rng.h"
 #include "core/base/status_macros.h"
@@ -31,6 +33,15 @@ constexpr int64_t kHidden = 5;
 
 absl::Status Wrong(const std::string& what) { return absl::InternalError(what); }
 
+// With which "auto" chooses every algorithm in one scenario or another.
+comm::LinkModel MadeUpLinks() {
+  comm::LinkModel links;
+  links[comm::LinkClass::kSelf] = {1e-7, 1e-9};
+  links[comm::LinkClass::kNode] = {1e-6, 1e-8};
+  links[comm::LinkClass::kRemote] = {1e-5, 1e-7};
+  return links;
+}
+
 // One rank's side of one scenario, with its plans made. Whatever goes to or from this rank's
 // experts is one tensor for each chunk.
 class Side {
@@ -40,9 +51,10 @@ class Side {
                                                       const RoutingScenario& scenario,
                                                       DType dtype) {
     std::unique_ptr<Side> side(new Side(world, scenario, dtype));
-    EQ_ASSIGN_OR_RETURN(
-        side->exchange_,
-        parallel::MakeExpertExchange(exchange.name, world, side->context(), scenario.placement));
+    EQ_ASSIGN_OR_RETURN(side->exchange_,
+                        parallel::MakeExpertExchange(
+                            exchange.name, world, side->context(), scenario.placement,
+                            {MadeUpLinks(), kHidden * static_cast<int64_t>(SizeOf(dtype))}));
     if (side->exchange_->name() != exchange.name) return Wrong("it has another name");
     EQ_ASSIGN_OR_RETURN(const parallel::ExchangeCounts counts,
                         side->exchange_->Count(side->context(), side->table_, exchange.chunks, {}));

@@ -2,6 +2,8 @@
 
 #include <string>
 
+#include "comm/link_model.h"
+#include "comm/topology.h"
 #include "core/base/rng.h"
 
 namespace equipoise::testing_support {
@@ -38,6 +40,11 @@ parallel::TrainOptions TinyOptions(DType dtype, int64_t sequences) {
   options.optimizer.schedule.warmup_steps = 5;
   options.optimizer.schedule.total_steps = 1000;
   options.layout.bucket_elements = 1000;
+  // A made-up cluster: nothing is measured, and "auto" chooses alike on every machine.
+  comm::LinkModel& links = options.layout.links;
+  links[comm::LinkClass::kSelf] = {1e-7, 1e-10};
+  links[comm::LinkClass::kNode] = {1e-6, 1e-9};
+  links[comm::LinkClass::kRemote] = {1e-6, 1e-8};
   options.seed = 7;
   return options;
 }

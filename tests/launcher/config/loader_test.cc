@@ -75,6 +75,25 @@ TEST(Loader, LaterOverridesWin) {
   EXPECT_EQ(train.checkpoint.resume, "./some where");
 }
 
+TEST(Loader, LinksComeFromAFileAndFieldsOverIt) {
+  const std::string links =
+      WriteConfig("two links", "node 1e-5 1e-9 # seconds\nremote 1e-4 8e-9\n");
+  const std::string file = "layout.links.file='" + links + "'";
+  const std::string path = WriteConfig("links.textproto", ValidText());
+  const auto loaded = Load(
+      path, {file, "layout.links.node.latency=2e-5", "layout.links.node.seconds_per_byte=3e-9"});
+  ASSERT_TRUE(loaded.ok()) << loaded.status().message();
+  const comm::LinkModel& read = loaded->options.train.layout.links;
+  EXPECT_EQ(read[comm::LinkClass::kNode].latency, 2e-5);
+  EXPECT_EQ(read[comm::LinkClass::kNode].seconds_per_byte, 3e-9);
+  EXPECT_EQ(read[comm::LinkClass::kRemote].latency, 1e-4);
+  EXPECT_FALSE(read[comm::LinkClass::kSelf].known());
+
+  WriteConfig("two links", "node 1e-5 1e-9\nremote fast\n");
+  EXPECT_THAT(Problems(Load(path, {file}).status()),
+              ElementsAre(HasSubstr("two links: line 2 has 2 words")));
+}
+
 TEST(Loader, OverrideSwitchesTheRouter) {
   const std::string path = WriteConfig("router.textproto", ValidText());
   const auto loaded = Load(path, {"moe.router.hash={}", "moe.balance_loss.coefficient=0"});

@@ -1,0 +1,79 @@
+#include "parallel/auto_exchange.h"
+
+#include <limits>
+#include <utility>
+
+#include "core/base/check.h"
+#include "core/base/status_macros.h"
+#include "parallel/exchange_forecast.h"
+
+namespace equipoise::parallel {
+namespace {
+
+int64_t BytesOfRow(ConstTensorView rows) {
+  return rows.dim(1) * static_cast<int64_t>(SizeOf(rows.dtype()));
+}
+
+}  // namespace
+
+AutoExchange::AutoExchange(comm::Communicator& group, comm::Topology topology,
+                           routing::ExpertPlacement placement, const ExchangeCosts& costs,
+                           std::vector<std::unique_ptr<ExpertExchange>> candidates)
+    : ExpertExchange(group, std::move(topology), std::move(placement)),
+      costs_(costs),
+      candidates_(std::move(candidates)) {
+  EQ_CHECK(!candidates_.empty());
+}
+
+size_t AutoExchange::ChosenIndex(const ExchangeCounts& counts, ConstTensorView expert_ids,
+                                 ConstTensorView gates) const {
+  const ExchangeWidths widths = {
+      .row = costs_.row_bytes, .ids = BytesOfRow(expert_ids), .gates = BytesOfRow(gates)};
+  size_t best = 0;
+  double least = std::numeric_limits<double>::infinity();
+  for (size_t i = 0; i < candidates_.size(); ++i) {
+    const double seconds =
+        Seconds(topology_, costs_.links,
+                ForecastLayer(candidates_[i]->name(), topology_, placement_, counts, widths));
+    if (seconds >= least) continue;
+    least = seconds;
+    best = i;
+  }
+  return best;
+}
+
+absl::StatusOr<std::vector<ExchangePlan>> AutoExchange::Plan(
+    const Context& context, Workspace& space, const ExchangeCounts& counts,
+    ConstTensorView expert_ids, TensorView gates, const comm::WaitPlace& place) {
+  const size_t best = ChosenIndex(counts, expert_ids, gates);
+  EQ_ASSIGN_OR_RETURN(std::vector<ExchangePlan> plans,
+                      candidates_[best]->Plan(context, space, counts, expert_ids, gates, place));
+  for (ExchangePlan& plan : plans) plan.candidate = static_cast<int>(best);
+  return plans;
+}
+
+absl::StatusOr<TensorView> AutoExchange::Dispatch(const Context& context, Workspace& space,
+                                                  const ExchangePlan& plan, ConstTensorView x,
+                                                  const InputTerm& term) {
+  return Candidate(plan).Dispatch(context, space, plan, x, term);
+}
+
+absl::Status AutoExchange::DispatchBackward(const Context& context, const ExchangePlan& plan,
+                                            TensorView drows, TensorView dx) {
+  return Candidate(plan).DispatchBackward(context, plan, drows, dx);
+}
+
+absl::StatusOr<TensorView> AutoExchange::Combine(const Context& context, Workspace& space,
+                                                 const ExchangePlan& plan, TensorView outputs,
+                                                 TensorView y) {
+  return Candidate(plan).Combine(context, space, plan, outputs, y);
+}
+
+absl::StatusOr<TensorView> AutoExchange::CombineBackward(const Context& context,
+                                                         const ExchangePlan& plan,
+                                                         ConstTensorView kept, ConstTensorView dy,
+                                                         TensorView dgates) {
+  return Candidate(plan).CombineBackward(context, plan, kept, dy, dgates);
+}
+
+}  // namespace equipoise::parallel

@@ -1,0 +1,245 @@
+// The exchanges of one MoE layer, without its experts: plan, dispatch, combine and their gradients,
+// by every algorithm and by "auto", next to what the cost model expects of them. Every round runs
+// all of them, each time in another order.
+//
+//   tests/cluster/cluster.sh with --rate 200mbit -- exchange_bench --world=mpi
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/flags/flag.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "comm/link_model.h"
+#include "comm/measure_links.h"
+#include "comm/topology.h"
+#include "core/base/rng.h"
+#include "core/base/status_macros.h"
+#include "core/ops/elementwise.h"
+#include "core/tensor/tensor.h"
+#include "parallel/exchange_forecast.h"
+#include "parallel/expert_exchange.h"
+#include "routing/placement.h"
+#include "tests/bench/report.h"
+#include "tests/bench/world.h"
+
+ABSL_FLAG(std::string, points, "256:16:2,1024:16:2,256:64:8,1024:64:8,2048:8:1,64:64:8",
+          "tokens of a rank, experts and experts of a token: T:E:K, T:E:K, ...");
+ABSL_FLAG(int64_t, hidden, 256, "elements H of a token");
+ABSL_FLAG(double, local, 0.0, "share of copies that stay on the node, beside those drawn to it");
+ABSL_FLAG(int, rounds, 7, "timed rounds");
+
+namespace equipoise::bench {
+namespace {
+
+struct Point {
+  int64_t tokens = 0;
+  int experts = 0;
+  int top_k = 0;
+};
+
+absl::StatusOr<std::vector<Point>> Points() {
+  std::vector<Point> points;
+  for (const absl::string_view text : absl::StrSplit(absl::GetFlag(FLAGS_points), ',')) {
+    const std::vector<absl::string_view> words = absl::StrSplit(text, ':');
+    Point point;
+    if (words.size() != 3 || !absl::SimpleAtoi(words[0], &point.tokens) ||
+        !absl::SimpleAtoi(words[1], &point.experts) || !absl::SimpleAtoi(words[2], &point.top_k) ||
+        point.tokens < 0 || point.top_k < 1 || point.experts < point.top_k) {
+      return absl::InvalidArgumentError(absl::StrCat("--points: '", text, "' is no T:E:K"));
+    }
+    points.push_back(point);
+  }
+  return points;
+}
+
+// One layer's tokens on one rank, and what of them travels.
+class Layer {
+ public:
+  static absl::StatusOr<std::unique_ptr<Layer>> Create(comm::Communicator& world,
+                                                       RankMemory& memory,
+                                                       const comm::Topology& topology,
+                                                       const Point& point) {
+    std::unique_ptr<Layer> layer(new Layer(memory));
+    const Shape rows = {point.tokens, absl::GetFlag(FLAGS_hidden)};
+    const Shape copies = {point.tokens, point.top_k};
+    for (Tensor* tensor : {&layer->x_, &layer->y_, &layer->dx_}) {
+      EQ_ASSIGN_OR_RETURN(*tensor, Tensor::Create(memory.device(), DType::kF32, rows));
+    }
+    for (Tensor* tensor : {&layer->gates_, &layer->dgates_}) {
+      EQ_ASSIGN_OR_RETURN(*tensor, Tensor::Create(memory.device(), DType::kF32, copies));
+    }
+    EQ_ASSIGN_OR_RETURN(layer->ids_, Tensor::Create(memory.device(), DType::kI32, copies));
+    Fill(memory.context(), 1.0, layer->x_.view());
+    Fill(memory.context(), 0.5, layer->gates_.view());
+    layer->Route(world.rank(), topology, point);
+    return layer;
+  }
+
+  absl::Status Run(parallel::ExpertExchange& exchange) {
+    const Context& context = memory_.context();
+    Workspace& space = *context.activations;
+    const WorkspaceFrame kept(space);
+    EQ_ASSIGN_OR_RETURN(const parallel::ExchangeCounts counts,
+                        exchange.Count(context, ids_.view(), /*num_chunks=*/1, {}));
+    EQ_ASSIGN_OR_RETURN(const std::vector<parallel::ExchangePlan> plans,
+                        exchange.Plan(context, space, counts, ids_.view(), gates_.view(), {}));
+    const parallel::ExchangePlan& plan = plans[0];
+    EQ_ASSIGN_OR_RETURN(const TensorView in,
+                        exchange.Dispatch(context, space, plan, x_.view(), nullptr));
+    EQ_ASSIGN_OR_RETURN(const TensorView saved,
+                        exchange.Combine(context, space, plan, in, y_.view()));
+    const WorkspaceFrame scratch(*context.scratch);
+    EQ_ASSIGN_OR_RETURN(const TensorView dout,
+                        exchange.CombineBackward(context, plan, saved, y_.view(), dgates_.view()));
+    EQ_RETURN_IF_ERROR(exchange.DispatchBackward(context, plan, dout, dx_.view()));
+    algorithm_ = exchange.AlgorithmOf(plan);
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<double> Predict(const std::string& algorithm, parallel::ExpertExchange& exchange,
+                                 const comm::LinkModel& links) {
+    EQ_ASSIGN_OR_RETURN(const parallel::ExchangeCounts counts,
+                        exchange.Count(memory_.context(), ids_.view(), /*num_chunks=*/1, {}));
+    const int64_t copies = ids_.view().dim(1);
+    return parallel::Seconds(
+        exchange.topology(), links,
+        parallel::ForecastLayer(
+            algorithm, exchange.topology(), exchange.placement(), counts,
+            {.row = x_.view().dim(1) * 4, .ids = copies * 4, .gates = copies * 4}));
+  }
+
+  // Of the last Run.
+  const std::string& algorithm() const { return algorithm_; }
+
+ private:
+  explicit Layer(RankMemory& memory) : memory_(memory) {}
+
+  // Different experts for each token, at random; of the node's own where the dice say so.
+  void Route(int rank, const comm::Topology& topology, const Point& point) {
+    const auto placement =
+        routing::ExpertPlacement::Contiguous(point.experts, topology.num_ranks());
+    const Philox random(StreamKey(static_cast<uint64_t>(rank), "experts"));
+    uint64_t draw = 0;
+    const auto ids = ids_.view().cpu<int32_t>();
+    for (size_t token = 0; token < static_cast<size_t>(point.tokens); ++token) {
+      std::vector<int32_t> chosen;
+      int tries = 0;
+      while (chosen.size() < static_cast<size_t>(point.top_k)) {
+        const bool stay = random.Uniform(draw++) < absl::GetFlag(FLAGS_local) && ++tries < 1000;
+        const auto expert = static_cast<int32_t>(random.Uniform(draw++) * point.experts);
+        if (stay && topology.node_of(placement.owner_of(expert)) != topology.node_of(rank))
+          continue;
+        if (std::find(chosen.begin(), chosen.end(), expert) == chosen.end())
+          chosen.push_back(expert);
+      }
+      std::copy(chosen.begin(), chosen.end(),
+                ids.begin() + static_cast<std::ptrdiff_t>(token * chosen.size()));
+    }
+  }
+
+  RankMemory& memory_;
+  Tensor x_, y_, dx_;      // F32 [T, H]
+  Tensor gates_, dgates_;  // F32 [T, K]
+  Tensor ids_;             // I32 [T, K]
+  std::string algorithm_;
+};
+
+struct Result {
+  std::string name;
+  double predicted = 0.0;
+  std::vector<double> seconds;
+};
+
+// A line for each algorithm; what "auto" chose and what that costs over the best. The measured
+// figures are medians.
+void Print(const Point& point, const std::vector<Result>& results, const std::string& chosen,
+           std::vector<double>& errors) {
+  double best = 0.0;
+  double automatic = 0.0;
+  double chosen_seconds = 0.0;
+  for (const Result& result : results) {
+    const double median = Median(result.seconds);
+    if (result.name == "auto") {
+      automatic = median;
+      continue;
+    }
+    const double error = result.predicted / median - 1.0;
+    errors.push_back(std::abs(error));
+    if (best == 0.0 || median < best) best = median;
+    if (result.name == chosen) chosen_seconds = median;
+    std::printf("T %5lld E %3d K %d  %-16s predicted %8.2f ms  measured %8.2f ms  %+6.1f %%\n",
+                static_cast<long long>(point.tokens), point.experts, point.top_k,
+                result.name.c_str(), result.predicted * 1e3, median * 1e3, error * 100.0);
+  }
+  std::printf(
+      "T %5lld E %3d K %d  auto: %-16s its choice is %.1f %% slower than the best one; "
+      "auto itself measured %.2f ms\n",
+      static_cast<long long>(point.tokens), point.experts, point.top_k, chosen.c_str(),
+      (chosen_seconds / best - 1.0) * 100.0, automatic * 1e3);
+}
+
+absl::Status RunPoint(comm::Communicator& world, RankMemory& memory, Stopwatch& stopwatch,
+                      const comm::Topology& topology, const comm::LinkModel& links,
+                      const Point& point, std::vector<double>& errors) {
+  EQ_ASSIGN_OR_RETURN(const auto layer, Layer::Create(world, memory, topology, point));
+  std::vector<Result> results;
+  std::vector<std::unique_ptr<parallel::ExpertExchange>> exchanges;
+  for (const std::string& name : parallel::ExpertExchangeNames()) {
+    EQ_ASSIGN_OR_RETURN(auto exchange,
+                        parallel::MakeExpertExchange(
+                            name, world, memory.context(),
+                            routing::ExpertPlacement::Contiguous(point.experts, world.size()),
+                            {.links = links, .row_bytes = absl::GetFlag(FLAGS_hidden) * 4}));
+    results.push_back({name, 0.0, {}});
+    if (name != "auto") {
+      EQ_ASSIGN_OR_RETURN(results.back().predicted, layer->Predict(name, *exchange, links));
+    }
+    exchanges.push_back(std::move(exchange));
+  }
+  std::string chosen;
+  for (int round = -1; round < absl::GetFlag(FLAGS_rounds); ++round) {
+    for (size_t i = 0; i < exchanges.size(); ++i) {
+      const size_t index = (i + static_cast<size_t>(round + 1)) % exchanges.size();
+      EQ_ASSIGN_OR_RETURN(const double seconds,
+                          stopwatch.Time([&] { return layer->Run(*exchanges[index]); }));
+      if (round >= 0) results[index].seconds.push_back(seconds);
+      if (results[index].name == "auto") chosen = layer->algorithm();
+    }
+  }
+  if (world.rank() == 0) Print(point, results, chosen, errors);
+  return absl::OkStatus();
+}
+
+absl::Status RunRank(comm::Communicator& world) {
+  EQ_ASSIGN_OR_RETURN(const std::vector<Point> points, Points());
+  EQ_ASSIGN_OR_RETURN(const auto memory, RankMemory::Create());
+  EQ_ASSIGN_OR_RETURN(Stopwatch stopwatch, Stopwatch::Create(world, *memory));
+  EQ_ASSIGN_OR_RETURN(const comm::Topology topology,
+                      comm::Topology::Discover(world, memory->context()));
+  EQ_ASSIGN_OR_RETURN(const comm::LinkModel links,
+                      comm::MeasureLinks(world, topology, memory->context()));
+  if (world.rank() == 0) {
+    std::printf("%s\nlinks: %s\n", topology.ToString().c_str(), comm::Describe(links).c_str());
+  }
+  std::vector<double> errors;
+  for (const Point& point : points) {
+    EQ_RETURN_IF_ERROR(RunPoint(world, *memory, stopwatch, topology, links, point, errors));
+  }
+  if (world.rank() == 0) {
+    std::printf("median error of the predictions: %.1f %%\n", Median(errors) * 100.0);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+}  // namespace equipoise::bench
+
+int main(int argc, char** argv) {
+  return equipoise::bench::RunOnWorld(argc, argv, equipoise::bench::RunRank);
+}
