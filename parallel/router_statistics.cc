@@ -138,8 +138,7 @@ std::vector<double> RouterStatistics::ExportPrevious() const {
 absl::Status RouterStatistics::ImportPrevious(const std::vector<double>& sums, int64_t tokens) {
   if (static_cast<int64_t>(sums.size()) != offset_.back()) {
     return absl::InvalidArgumentError(
-        absl::StrCat("the checkpoint holds ", sums.size(), " router statistics, this model has ",
-                     offset_.back(), ": router or losses were changed"));
+        absl::StrCat(sums.size(), " router statistics are given, this model has ", offset_.back()));
   }
   device_->CopyFromHost(previous_.view().raw(), sums.data(), previous_.view().num_bytes());
   previous_tokens_ = tokens;

@@ -60,7 +60,10 @@ class RouterStatistics {
   // For checkpoints: the sums that the next step would use as the previous step's. Exact.
   std::vector<double> ExportPrevious() const;
   int64_t previous_tokens() const { return previous_tokens_; }
-  // InvalidArgument when the length is not that of this model.
+  // Whether the backward pass of layer `index` takes the previous step's sums.
+  bool UsesPreviousStep(int index) const;
+  // As exported; segments of NaNs are not known. InvalidArgument when the length is not that of
+  // this model.
   absl::Status ImportPrevious(const std::vector<double>& sums, int64_t tokens);
 
  private:
@@ -69,7 +72,6 @@ class RouterStatistics {
   std::vector<double> HostSlice(const Tensor& buffer, int index) const;
   // Whether the backward pass of the layer needs the sums of this very step.
   bool ReducesInForward(int index) const;
-  bool UsesPreviousStep(int index) const;
 
   Device* device_ = nullptr;
   comm::Communicator* world_ = nullptr;

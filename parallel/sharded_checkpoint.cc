@@ -41,28 +41,6 @@ absl::StatusOr<std::vector<ExpectedTensor>> ExpectedTensors(
   return expected;
 }
 
-// One array of doubles for each MoE layer.
-nlohmann::json RouterStateToJson(Transformer& model) {
-  nlohmann::json layers = nlohmann::json::array();
-  for (const routing::Router* router : model.routers()) {
-    layers.push_back(DoublesToJson(router->state()));
-  }
-  return layers;
-}
-
-absl::Status RouterStateFromJson(const nlohmann::json& layers, Transformer& model) {
-  const size_t count = model.routers().size();
-  if (!layers.is_array() || layers.size() != count) {
-    return absl::DataLossError(
-        absl::StrCat("the manifest's router_state is not an array of ", count, " layers"));
-  }
-  for (size_t i = 0; i < count; ++i) {
-    EQ_ASSIGN_OR_RETURN(const std::vector<double> state, DoublesFromJson(layers[i]));
-    EQ_RETURN_IF_ERROR(model.moe_layer(static_cast<int>(i)).router().SetState(state));
-  }
-  return absl::OkStatus();
-}
-
 }  // namespace
 
 std::vector<ShardedCheckpoint::Piece> ShardedCheckpoint::Pieces() const {
@@ -171,11 +149,8 @@ absl::Status ShardedCheckpoint::Commit(const std::string& path, const TrainPosit
     manifest.files.insert(manifest.files.end(), part.files.begin(), part.files.end());
     manifest.tensors.insert(manifest.tensors.end(), part.tensors.begin(), part.tensors.end());
   }
-  const RouterStatistics& statistics = step_.statistics();
   manifest.state["samples_seen"] = position.samples_seen;
-  manifest.state["router_statistics"] = DoublesToJson(statistics.ExportPrevious());
-  manifest.state["router_statistics_tokens"] = statistics.previous_tokens();
-  manifest.state["router_state"] = RouterStateToJson(step_.model());
+  RecordRouters(step_.model(), step_.statistics(), manifest);
   RecordData(options_.data, manifest);
   EQ_ASSIGN_OR_RETURN(const std::vector<ExpectedTensor> tensors, ExpectedTensors(expected));
   EQ_RETURN_IF_ERROR(CheckComplete(manifest, options_.model, tensors, path));
@@ -280,33 +255,29 @@ absl::Status ShardedCheckpoint::ReadMoments(const Checkpoint& checkpoint, const 
   return absl::OkStatus();
 }
 
-absl::StatusOr<TrainPosition> ShardedCheckpoint::ReadState(const Manifest& manifest) {
-  const auto samples = manifest.state.find("samples_seen");
-  const auto sums = manifest.state.find("router_statistics");
-  const auto tokens = manifest.state.find("router_statistics_tokens");
-  const auto routers = manifest.state.find("router_state");
-  if (samples == manifest.state.end() || sums == manifest.state.end() ||
-      tokens == manifest.state.end() || routers == manifest.state.end() ||
-      !samples->is_number_integer() || !tokens->is_number_integer()) {
-    return absl::DataLossError(absl::StrCat("checkpoint of step ", manifest.step,
-                                            ": its manifest lacks the training state"));
+absl::Status ShardedCheckpoint::RestoreRouters(const RestoredRouters& routers) {
+  EQ_RETURN_IF_ERROR(step_.statistics().ImportPrevious(routers.sums, routers.tokens));
+  for (size_t i = 0; i < routers.states.size(); ++i) {
+    EQ_RETURN_IF_ERROR(
+        step_.model().moe_layer(static_cast<int>(i)).router().SetState(routers.states[i]));
   }
-  EQ_ASSIGN_OR_RETURN(const std::vector<double> statistics, DoublesFromJson(*sums));
-  EQ_RETURN_IF_ERROR(step_.statistics().ImportPrevious(statistics, tokens->get<int64_t>()));
-  EQ_RETURN_IF_ERROR(RouterStateFromJson(*routers, step_.model()));
-  TrainPosition position;
-  position.step = manifest.step;
-  position.tokens_seen = manifest.tokens;
-  position.samples_seen = samples->get<int64_t>();
-  return position;
+  return absl::OkStatus();
 }
 
 absl::StatusOr<TrainPosition> ShardedCheckpoint::Load(const Checkpoint& checkpoint) {
+  const Manifest& manifest = checkpoint.manifest;
+  EQ_RETURN_IF_ERROR(CheckRouterKinds(manifest, checkpoint.path, step_.model()));
   EQ_RETURN_IF_ERROR(CheckAgainstModel(checkpoint));
-  for (const ManifestTensor& tensor : checkpoint.manifest.tensors) {
+  const auto samples = manifest.state.find("samples_seen");
+  if (samples == manifest.state.end() || !samples->is_number_integer()) {
+    return absl::DataLossError(
+        absl::StrCat("checkpoint '", checkpoint.path, "': its manifest lacks samples_seen"));
+  }
+  EQ_ASSIGN_OR_RETURN(RestoredRouters routers,
+                      ReadRouters(manifest, checkpoint.path, step_.model(), step_.statistics()));
+  for (const ManifestTensor& tensor : manifest.tensors) {
     tensors_[tensor.spec.name] = &tensor;
   }
-  TrainPosition position;
   const auto read = [&]() -> absl::Status {
     EQ_RETURN_IF_ERROR(ReadValues(checkpoint));
     for (const ParameterGroup group : kGroups) {
@@ -315,8 +286,7 @@ absl::StatusOr<TrainPosition> ShardedCheckpoint::Load(const Checkpoint& checkpoi
       EQ_RETURN_IF_ERROR(
           ReadMoments(checkpoint, "exp_avg_sq.", group, step_.optimizer().second_moment(group)));
     }
-    EQ_ASSIGN_OR_RETURN(position, ReadState(checkpoint.manifest));
-    return absl::OkStatus();
+    return RestoreRouters(routers);
   };
   const absl::Status status =
       comm::AgreeOnStatus(step_.mesh().world(), step_.context(), read(),
@@ -324,6 +294,11 @@ absl::StatusOr<TrainPosition> ShardedCheckpoint::Load(const Checkpoint& checkpoi
   tensors_.clear();
   readers_.clear();
   EQ_RETURN_IF_ERROR(status);
+  warnings_ = std::move(routers.warnings);
+  TrainPosition position;
+  position.step = manifest.step;
+  position.tokens_seen = manifest.tokens;
+  position.samples_seen = samples->get<int64_t>();
   return position;
 }
 

@@ -12,6 +12,7 @@
 #include "core/io/checkpoint_directory.h"
 #include "core/io/file_system.h"
 #include "core/io/manifest.h"
+#include "parallel/router_record.h"
 #include "parallel/train_step.h"
 
 namespace equipoise::parallel {
@@ -52,8 +53,11 @@ class ShardedCheckpoint {
   absl::StatusOr<std::string> Save(const TrainPosition& position);
 
   // Replaces the state of the run by the checkpoint's. FailedPrecondition when it is of another
-  // model, DataLoss when a file is damaged; the run's state is then unspecified.
+  // model or router (parallel/router_record.h), DataLoss when a file is damaged; the run's state is
+  // then unspecified.
   absl::StatusOr<TrainPosition> Load(const Checkpoint& checkpoint);
+  // What the last Load has to tell: losses or biases that the checkpoint's run did not have.
+  const std::vector<std::string>& warnings() const { return warnings_; }
 
  private:
   // A logical tensor of this rank, where it lies, and who of its holders writes it.
@@ -83,7 +87,7 @@ class ShardedCheckpoint {
   absl::Status ReadValues(const Checkpoint& checkpoint);
   absl::Status ReadMoments(const Checkpoint& checkpoint, const std::string& prefix,
                            ParameterGroup group, TensorView shard);
-  absl::StatusOr<TrainPosition> ReadState(const Manifest& manifest);
+  absl::Status RestoreRouters(const RestoredRouters& routers);
   absl::StatusOr<const SafetensorsReader*> ReaderOf(const Checkpoint& checkpoint,
                                                     const std::string& tensor);
   std::string NamesAndShapes() const;
@@ -93,7 +97,8 @@ class ShardedCheckpoint {
   TrainStep& step_;
   const Options options_;
   std::map<std::string, std::unique_ptr<SafetensorsReader>> readers_;  // while loading, by file
-  std::map<std::string, const ManifestTensor*> tensors_;               // while loading, by name
+  std::vector<std::string> warnings_;
+  std::map<std::string, const ManifestTensor*> tensors_;  // while loading, by name
 };
 
 }  // namespace equipoise::parallel

@@ -244,6 +244,9 @@ absl::Status Trainer::Load(const std::string& path) {
                      " is damaged: remove it to resume from an older one"));
   }
   EQ_RETURN_IF_ERROR(position.status());
+  if (run_.observer != nullptr) {
+    for (const std::string& warning : checkpoint_->warnings()) run_.observer->OnWarning(warning);
+  }
   position_ = *position;
   saved_step_ = position_.step;
   return absl::OkStatus();
@@ -284,7 +287,7 @@ bool Trainer::SaveIsDue(int64_t step, bool last) const {
   if (summary_.stopped == StopReason::kRequest) {
     return options_.checkpoint.save_at_end || options_.checkpoint.every_steps > 0;
   }
-  if (last) return options_.checkpoint.save_at_end && saved_step_ != step;
+  if (last && options_.checkpoint.save_at_end) return saved_step_ != step;
   return options_.checkpoint.every_steps > 0 && step % options_.checkpoint.every_steps == 0;
 }
 

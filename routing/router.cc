@@ -10,6 +10,12 @@ void Router::AddToExpertInput(const Context&, const RouterInput&, const RouterOu
   EQ_CHECK(false) << "router " << kind() << " adds nothing to the experts' input";
 }
 
+std::vector<Segment> Router::sum_segments() const { return {{"sums", num_statistics()}}; }
+
+std::vector<Segment> Router::state_segments() const {
+  return {{"state", static_cast<int64_t>(state().size())}};
+}
+
 absl::Status Router::SetState(std::span<const double> state) {
   if (state.empty()) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat("router ", kind(), " has no state, but ",

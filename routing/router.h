@@ -88,11 +88,22 @@ struct RouterBackwardInput {
   // change that input (adds_to_expert_input()), absent for others.
   ConstTensorView dexpert_input;
   // F64 [num_statistics()]: the sums that terms of scope kGlobalBatch or kRunning take their load
-  // from. Absent: those terms give no gradient (first step under accumulation).
+  // from. Absent: those terms give no gradient (first step under accumulation). A segment of NaNs
+  // is not known, and absent for those who read it (a loss that a resumed run has added).
   ConstTensorView statistics;
   // Tokens that those sums run over, and tokens of the whole step (what means divide by).
   int64_t statistics_tokens = 0;
   int64_t batch_tokens = 0;
+};
+
+// A named run of a router's sums or of its state, in their order.
+struct Segment {
+  std::string name;  // one of a kind in its router; a loss's is that of its LossTerm
+  int64_t size = 0;
+  // What the numbers are of, where name and size do not tell: of use under the same meaning alone.
+  std::string meaning = {};
+  // Of sums: whether the next step's backward pass may read them.
+  bool carried = false;
 };
 
 struct LossTerm {
@@ -117,6 +128,8 @@ class Router {
   virtual int64_t max_copies_per_token() const = 0;
   virtual int64_t num_statistics() const = 0;
   virtual int64_t saved_per_token() const = 0;
+  // What the sums are, so that a checkpoint's are found again where losses were added or removed.
+  virtual std::vector<Segment> sum_segments() const;
   // Where statistics for Backward come from; kSequence and kMicroBatch need none.
   virtual LossScope statistics_scope() const = 0;
 
@@ -140,6 +153,7 @@ class Router {
   // What is neither a parameter nor an activation, such as a selection bias: doubles, the same on
   // all ranks, changed by EndStep alone, kept in checkpoints.
   virtual std::span<const double> state() const { return {}; }
+  virtual std::vector<Segment> state_segments() const;
   // InvalidArgument when it is not as long as state().
   virtual absl::Status SetState(std::span<const double> state);
   // Told after the parameters' update with the step's reduced sums (host values): moves the state,

@@ -1,6 +1,7 @@
 #include "routing/score_router.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "core/base/check.h"
@@ -92,12 +93,17 @@ StepStatistics ScoreRouter::StatisticsFrom(std::span<const double> sums, int64_t
   EQ_CHECK_EQ(sums.size(), static_cast<size_t>(num_statistics_));
   statistics.load = layout_.Counts(sums);
   statistics.load_tokens = load_tokens;
+  if (std::isnan(statistics.load[0])) statistics.load = {};
   return statistics;
 }
 
 StepStatistics ScoreRouter::ForLoss(const PlacedLoss& placed, StepStatistics statistics,
                                     std::span<const double> sums) const {
   if (!sums.empty()) statistics.sums = placed.Sums(sums);
+  if (statistics.sums.empty() || !std::isnan(statistics.sums[0])) return statistics;
+  // Of no step that had this loss.
+  statistics.sums = {};
+  statistics.load = {};
   return statistics;
 }
 

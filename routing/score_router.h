@@ -26,6 +26,7 @@ struct ScoreRouterParts {
   // One of these two.
   std::unique_ptr<LogitSource> logits;
   std::unique_ptr<LatentScorer> latent;
+  std::string similarity = {};  // of `latent`, as in the settings
   ScoreFunction score = ScoreFunction::kSoftmax;
   GateRule gates;
   SelectionOptions selection;
@@ -50,6 +51,7 @@ class ScoreRouter final : public Router {
   const std::string& kind() const override { return options_.kind; }
   int64_t max_copies_per_token() const override;
   int64_t num_statistics() const override { return num_statistics_; }
+  std::vector<Segment> sum_segments() const override;
   int64_t saved_per_token() const override;
   LossScope statistics_scope() const override;
 
@@ -64,6 +66,7 @@ class ScoreRouter final : public Router {
   std::vector<LossTerm> Losses(std::span<const double> sums, int64_t tokens,
                                std::span<const double> load, int64_t load_tokens) const override;
   std::span<const double> state() const override { return selector_.state(); }
+  std::vector<Segment> state_segments() const override;
   absl::Status SetState(std::span<const double> state) override;
   void EndStep(const Context& context, std::span<const double> sums, int64_t tokens) override;
 
@@ -88,6 +91,8 @@ class ScoreRouter final : public Router {
   };
 
   void AddLoss(std::unique_ptr<RouterLoss> loss);
+  // Segment::meaning of what is counted of scores.
+  std::string ScoresMeaning() const;
   // Dropped copies lose their id, which the backward pass needs: it is saved.
   bool saves_ids() const { return options_.capacity.factor > 0.0; }
   // Fills expert_ids of all sequences by parts_.sequence.

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "core/base/rng.h"
@@ -50,6 +52,13 @@ class Selector {
 
   // Doubles of the router's sums that EndStep takes besides the counts.
   int64_t num_statistics() const { return bias_.num_statistics(); }
+
+  // The pieces of its sums, and of its state; `scores`: what Segment::meaning calls them.
+  std::vector<Segment> sum_segments() const { return {{"bias_margins", bias_.num_statistics()}}; }
+  std::vector<Segment> state_segments(const std::string& scores) const {
+    const bool by_logits = options_.rank_by == RankBy::kLogits;
+    return {{"bias", static_cast<int64_t>(bias_.state().size()), by_logits ? "LOGITS" : scores}};
+  }
 
   // ids I32 [n, K] of a tile with scores; token_ids I32 [n]. `sums` is this selector's segment.
   void Select(const Context& context, const ScoreTile& tile, ConstTensorView token_ids,

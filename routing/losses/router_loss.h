@@ -48,6 +48,8 @@ class RouterLoss {
   virtual int64_t num_state() const { return 0; }
   // Where the load of its gradient comes from; kMicroBatch: it needs none.
   virtual LossScope load_scope() const { return LossScope::kMicroBatch; }
+  // Segment::meaning of its sums, besides the scores they are of.
+  virtual std::string meaning() const { return ""; }
   // Whether it reads tile.softmax and tile.log_sum_exp.
   virtual bool needs_softmax() const { return false; }
 

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "absl/strings/str_cat.h"
 #include "routing/cpu/score_rows.h"
 
 namespace equipoise::routing {
@@ -17,6 +18,7 @@ class SoftLoadLoss final : public RouterLoss {
   const std::string& name() const override { return name_; }
   int64_t num_statistics() const override { return num_experts_; }
   LossScope load_scope() const override { return LossScope::kGlobalBatch; }
+  std::string meaning() const override { return absl::StrCat(" times ", sharpness_); }
 
   void Accumulate(const Context& context, const MicroBatch& batch, const ScoreTile& tile,
                   std::span<double> state, std::span<double> sums) const override {

@@ -154,6 +154,7 @@ absl::StatusOr<std::unique_ptr<Router>> MakeLpr(const RouterOptions& router,
                                                scorer.prototypes, parameters);
   }
   AddLosses(router, options, scorer.prototypes, std::move(noise), parts.losses);
+  parts.similarity = options.similarity;
   parts.latent = MakeLprScorer(router, std::move(scorer), parameters);
   return std::make_unique<ScoreRouter>(router, std::move(parts));
 }

@@ -202,15 +202,16 @@ TEST(RouterStatistics, ExportedSumsGoOnElsewhere) {
 }
 
 TEST(RouterStatistics, RefusesSumsOfAnotherModel) {
-  OnEveryRank(
-      LossScope::kGlobalBatch, LoadSource::kPreviousStep,
-      [](comm::Communicator&, Rank& rank) -> absl::Status {
-        const absl::Status status = rank.statistics().ImportPrevious(std::vector<double>(7), 10);
-        EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
-        EXPECT_NE(status.message().find("7 router statistics, this model has 8"), std::string::npos)
-            << status;
-        return absl::OkStatus();
-      });
+  OnEveryRank(LossScope::kGlobalBatch, LoadSource::kPreviousStep,
+              [](comm::Communicator&, Rank& rank) -> absl::Status {
+                const absl::Status status =
+                    rank.statistics().ImportPrevious(std::vector<double>(7), 10);
+                EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
+                EXPECT_NE(status.message().find("7 router statistics are given, this model has 8"),
+                          std::string::npos)
+                    << status;
+                return absl::OkStatus();
+              });
 }
 
 }  // namespace

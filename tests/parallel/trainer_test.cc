@@ -106,6 +106,15 @@ TEST_F(TrainerTest, ValidatesAndSavesNothingWhenToldSo) {
   EXPECT_TRUE(SavedSteps(*setting_).empty());
 }
 
+TEST_F(TrainerTest, SavesALastStepThatIsDueAnyway) {
+  setting_->options.checkpoint.save_at_end = false;
+  setting_->options.checkpoint.every_steps = 2;
+  setting_->options.steps = 4;
+  EXPECT_EQ(RunTraining(*setting_, 2).events.saved, (Steps{2, 4}));
+  setting_->options.steps = 5;
+  EXPECT_EQ(RunTraining(*setting_, 2).events.saved, Steps{});
+}
+
 TEST_F(TrainerTest, ResumesWhereItStopped) {
   const TrainOutcome straight = RunTraining(*MakeTrainSetting(Folder()), 2);
   EXPECT_EQ(straight.events.starts[0], std::make_pair(int64_t{0}, std::string()));
