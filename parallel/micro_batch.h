@@ -28,6 +28,8 @@ struct MicroBatch {
   comm::WaitPlace place = {};
 };
 
+class ExchangeLog;
+
 // What a layer needs besides its tensors. Borrowed pointers, cheap to copy.
 struct StepContext {
   Context device;
@@ -36,6 +38,8 @@ struct StepContext {
   RouterStatistics* statistics = nullptr;
   // Null: copies are not counted by domain. Only validation counts them.
   DomainLoads* domain_loads = nullptr;
+  // Null where statistics are: nothing is recorded. Wants timers.
+  ExchangeLog* exchange_log = nullptr;
 };
 
 // Counts its lifetime for `phase`, if there are timers.

@@ -8,6 +8,7 @@
 #include "core/nn/declare.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/rms_norm.h"
+#include "parallel/exchange_log.h"
 
 namespace equipoise::parallel {
 namespace {
@@ -67,7 +68,9 @@ absl::StatusOr<MoeLayer::Saved> MoeLayer::Forward(const StepContext& context,
   Saved saved;
   EQ_RETURN_IF_ERROR(Route(context, batch, h, saved));
   Copy(context.device, h, h_out);
+  if (context.exchange_log != nullptr) context.exchange_log->StartClock(*context.timers);
   EQ_RETURN_IF_ERROR(RunExperts(context, batch, saved, h_out));
+  if (context.exchange_log != nullptr) context.exchange_log->StopClock(*context.timers, index_);
   if (shared_) {
     const ScopedPhase phase(context.timers, Phase::kExperts);
     saved.shared = shared_->Forward(context.device, saved.norm, h_out);
@@ -123,6 +126,10 @@ absl::Status MoeLayer::RunExperts(const StepContext& context, const MicroBatch& 
         router_->AddToExpertInput(device, InputOf(batch, saved), saved.routed, tokens, copies);
       };
     }
+    if (context.exchange_log != nullptr) {
+      context.exchange_log->Record(index_, counts, exchange_.AlgorithmOf(saved.exchange),
+                                   saved.routed.expert_ids, saved.routed.gates);
+    }
     EQ_ASSIGN_OR_RETURN(rows, exchange_.Dispatch(device, space, saved.exchange, saved.norm, term));
   }
   const TensorView outputs = space.Allocate(rows.dtype(), rows.shape());
@@ -160,7 +167,9 @@ absl::Status MoeLayer::Backward(const StepContext& context, const MicroBatch& ba
   const WorkspaceFrame frame(*device.scratch);
   const TensorView dgates = device.scratch->Allocate(dh.dtype(), saved.routed.gates.shape());
   const TensorView dnorm = device.scratch->Allocate(dh.dtype(), dh.shape());
+  if (context.exchange_log != nullptr) context.exchange_log->StartClock(*context.timers);
   EQ_RETURN_IF_ERROR(BackwardExperts(context, saved, dh, dgates, dnorm));
+  if (context.exchange_log != nullptr) context.exchange_log->StopClock(*context.timers, index_);
   TensorView dexpert_input;
   if (router_->adds_to_expert_input()) {
     dexpert_input = device.scratch->Allocate(dh.dtype(), dh.shape());

@@ -42,6 +42,24 @@ void FillLoad(std::span<const double> counts, int64_t tokens, int top_k, LoadRec
   record.floor_dead = floor.dead;
 }
 
+ExchangeRecord ReportExchange(const ExchangeSums& sums) {
+  ExchangeRecord record;
+  record.algorithm = sums.algorithm;
+  if (sums.copies > 0.0) {
+    record.rank_share = sums.rank_copies / sums.copies;
+    record.node_share = sums.node_copies / sums.copies;
+    record.balance_efficiency = sums.mean_rows / sums.max_rows;
+  }
+  record.copies_per_token = sums.copies / sums.tokens;
+  record.nodes_per_token = sums.token_nodes / sums.tokens;
+  record.self_bytes = static_cast<int64_t>(sums.bytes[0]);
+  record.node_bytes = static_cast<int64_t>(sums.bytes[1]);
+  record.remote_bytes = static_cast<int64_t>(sums.bytes[2]);
+  record.predicted_seconds = sums.predicted_seconds;
+  record.measured_seconds = sums.measured_seconds;
+  return record;
+}
+
 LayerRecord ReportLayer(const MoeLayerResult& layer, int64_t tokens, int num_experts, int top_k,
                         const routing::ExpertPlacement& placement) {
   LayerRecord record;
@@ -65,6 +83,7 @@ LayerRecord ReportLayer(const MoeLayerResult& layer, int64_t tokens, int num_exp
   for (const routing::LossTerm& term : layer.losses) {
     record.auxiliary.emplace_back(term.name, term.value);
   }
+  if (layer.exchange.tokens > 0.0) record.exchange = ReportExchange(layer.exchange);
   return record;
 }
 
@@ -95,6 +114,12 @@ StepRecord ReportStep(const StepResult& result, int num_experts, int top_k,
   record.cross_entropy = result.cross_entropy;
   record.learning_rate = result.learning_rate;
   record.gradient_norm = result.gradient_norm;
+  if (!result.layers.empty()) {
+    const auto nodes = static_cast<std::ptrdiff_t>(result.num_nodes);
+    for (auto row = result.node_bytes.begin(); row != result.node_bytes.end(); row += nodes) {
+      record.node_bytes.emplace_back(row, row + nodes);
+    }
+  }
   for (const MoeLayerResult& layer : result.layers) {
     record.layers.push_back(ReportLayer(layer, result.tokens, num_experts, top_k, placement));
     for (const routing::LossTerm& term : layer.losses) {

@@ -79,28 +79,47 @@ absl::Status TrainStep::CreateMemory(Device& device) {
   EQ_ASSIGN_OR_RETURN(targets_, Tensor::Create(device, DType::kI32, {tokens}));
   EQ_ASSIGN_OR_RETURN(domains_, Tensor::Create(device, DType::kI32, {tokens}));
   EQ_ASSIGN_OR_RETURN(losses_, Tensor::Create(device, DType::kF64, {tokens}));
-  EQ_ASSIGN_OR_RETURN(domain_sums_,
-                      Tensor::Create(device, DType::kF64, {2 * num_domains_ + kNumVotes}));
   const int64_t held = layout_.OfRank(world_.rank()).size();
   host_tokens_.resize(
       static_cast<size_t>(std::max(held, sequences) * options_.batch.sequence_length));
   host_targets_.resize(host_tokens_.size());
   host_domains_.resize(host_tokens_.size());
   host_losses_.resize(static_cast<size_t>(tokens));
-  host_domain_sums_.resize(static_cast<size_t>(2 * num_domains_ + kNumVotes));
   sample_.resize(static_cast<size_t>(options_.batch.sequence_length) + 1);
   sequence_domain_.resize(static_cast<size_t>(std::max(held, sequences)));
+  return absl::OkStatus();
+}
+
+absl::Status TrainStep::CreateSums(Device& device) {
+  host_domain_sums_.resize(votes_begin() + kNumVotes + exchange_log_->sums().size());
+  const int64_t size = static_cast<int64_t>(host_domain_sums_.size());
+  EQ_ASSIGN_OR_RETURN(domain_sums_, Tensor::Create(device, DType::kF64, {size}));
   return absl::OkStatus();
 }
 
 absl::StatusOr<ExchangeCosts> TrainStep::FindCosts() {
   ExchangeCosts costs;
   costs.row_bytes = options_.model.hidden * static_cast<int64_t>(SizeOf(options_.model.dtype));
+  EQ_ASSIGN_OR_RETURN(topology_, comm::Topology::Discover(world_, context_));
   if (options_.model.num_dense_layers >= options_.model.num_layers) return costs;
-  EQ_ASSIGN_OR_RETURN(const comm::Topology topology, comm::Topology::Discover(world_, context_));
   EQ_ASSIGN_OR_RETURN(costs.links,
-                      comm::ResolveLinks(world_, topology, context_, options_.layout.links));
+                      comm::ResolveLinks(world_, topology_, context_, options_.layout.links));
   return costs;
+}
+
+void TrainStep::CreateLog(const ExchangeCosts& costs) {
+  ExchangeLog::Options options;
+  options.exchange = exchange_.get();
+  options.links = costs.links;
+  options.world = topology_;
+  const int ranks = mesh_->expert().size();
+  for (int rank = 0; rank < ranks; ++rank) {
+    options.world_rank.push_back(world_.rank() / ranks * ranks + rank);
+  }
+  options.group_rank = mesh_->expert().rank();
+  options.num_layers = static_cast<int>(model_->routers().size());
+  options.row_bytes = costs.row_bytes;
+  exchange_log_ = std::make_unique<ExchangeLog>(std::move(options));
 }
 
 absl::Status TrainStep::CreateModel(Device& device) {
@@ -112,6 +131,9 @@ absl::Status TrainStep::CreateModel(Device& device) {
                                                     std::move(placement), costs));
   EQ_ASSIGN_OR_RETURN(model_, Transformer::Create(options_.model, options_.layout.recompute,
                                                   *exchange_, experts.rank(), parameters_));
+  CreateLog(costs);
+  EQ_RETURN_IF_ERROR(comm::AgreeOnStatus(world_, context_, CreateSums(device),
+                                         {.name = "agreeing that there is memory for sums"}));
   const int64_t alignment[kNumParameterGroups] = {world_.size(), mesh_->expert_data().size()};
   EQ_RETURN_IF_ERROR(comm::AgreeOnStatus(
       world_, context_, parameters_.Allocate(device, options_.model.dtype, alignment),
@@ -195,12 +217,11 @@ absl::Status TrainStep::ReduceDomains(const comm::WaitPlace& place) {
 
 void TrainStep::CastVote(StopReason vote) {
   if (vote == StopReason::kNone) return;
-  const size_t first = host_domain_sums_.size() - kNumVotes;
-  host_domain_sums_[first + (vote == StopReason::kTime ? 0 : 1)] = 1.0;
+  host_domain_sums_[votes_begin() + (vote == StopReason::kTime ? 0 : 1)] = 1.0;
 }
 
 StopReason TrainStep::CountVotes() const {
-  const size_t first = host_domain_sums_.size() - kNumVotes;
+  const size_t first = votes_begin();
   if (host_domain_sums_[first + 1] > 0.0) return StopReason::kRequest;
   return host_domain_sums_[first] > 0.0 ? StopReason::kTime : StopReason::kNone;
 }
@@ -221,7 +242,9 @@ absl::StatusOr<StepResult> TrainStep::ComputeGradient(const SampleSource& source
     Fill(context_, 0.0, parameters_.gradients(group));
   }
   statistics_->BeginStep(context_, batch_tokens);
-  const StepContext step_context = {context_, &timers_, statistics_.get(), nullptr};
+  exchange_log_->BeginStep();
+  const StepContext step_context = {context_, &timers_, statistics_.get(), nullptr,
+                                    exchange_log_.get()};
   const SequenceRange held = layout_.OfRank(world_.rank());
   EQ_RETURN_IF_ERROR(Read(source, first_sample, held, place));
   const int micro_batches = options_.batch.accumulation_steps;
@@ -244,7 +267,11 @@ absl::StatusOr<StepResult> TrainStep::ComputeGradient(const SampleSource& source
   const ScopedPhase phase(&timers_, Phase::kGradientSync);
   EQ_RETURN_IF_ERROR(statistics_->EndStep(context_, place));
   if (vote) CastVote(vote());
+  const std::span<double> exchanges =
+      std::span(host_domain_sums_).subspan(votes_begin() + kNumVotes);
+  std::copy_n(exchange_log_->sums().begin(), exchanges.size(), exchanges.begin());
   EQ_RETURN_IF_ERROR(ReduceDomains(place));
+  std::copy_n(exchanges.begin(), exchanges.size(), exchange_log_->sums().begin());
   EQ_RETURN_IF_ERROR(sync_->Finish(place));
   StepResult result;
   result.step = step;
@@ -264,12 +291,15 @@ void TrainStep::Describe(StepResult& result) const {
   }
   result.cross_entropy = total / static_cast<double>(result.tokens);
   result.loss = result.cross_entropy;
+  result.node_bytes = exchange_log_->NodeBytes();
+  result.num_nodes = exchange_log_->num_nodes();
   const std::vector<const routing::Router*> routers = model_->routers();
   const std::vector<int> positions = model_->moe_layers();
   for (int i = 0; i < static_cast<int>(routers.size()); ++i) {
     MoeLayerResult layer;
     layer.layer = positions[static_cast<size_t>(i)];
     layer.sums = statistics_->Sums(i);
+    layer.exchange = exchange_log_->OfLayer(i);
     layer.losses = routers[static_cast<size_t>(i)]->Losses(
         layer.sums, statistics_->tokens(), statistics_->Load(i), statistics_->load_tokens(i));
     for (const routing::LossTerm& term : layer.losses) result.loss += term.value;

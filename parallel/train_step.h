@@ -11,12 +11,14 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "comm/communicator.h"
+#include "comm/topology.h"
 #include "core/device/context.h"
 #include "core/nn/parameter.h"
 #include "core/telemetry/timers.h"
 #include "core/tensor/tensor.h"
 #include "parallel/batch_layout.h"
 #include "parallel/domain_loads.h"
+#include "parallel/exchange_log.h"
 #include "parallel/expert_exchange.h"
 #include "parallel/gradient_sync.h"
 #include "parallel/mesh.h"
@@ -46,6 +48,7 @@ struct MoeLayerResult {
   int layer = 0;                          // position in the model
   std::vector<double> sums;               // see routing::Router
   std::vector<routing::LossTerm> losses;  // weighted auxiliary losses
+  ExchangeSums exchange = {};
 };
 
 // One optimizer step, over all ranks: the same on every rank.
@@ -61,6 +64,9 @@ struct StepResult {
   // Sums of cross entropy, and numbers of tokens, by domain.
   std::vector<double> domain_cross_entropy;
   std::vector<int64_t> domain_tokens;
+  // [N * N] bytes from a node (first index) to a node, by the exchanges of all layers.
+  std::vector<double> node_bytes;
+  int num_nodes = 0;
 };
 
 // One MoE layer on fixed samples, over all ranks.
@@ -119,8 +125,11 @@ class TrainStep {
             int num_domains);
   absl::Status CreateMemory(Device& device);
   absl::Status CreateModel(Device& device);
+  absl::Status CreateSums(Device& device);
+  size_t votes_begin() const { return 2 * static_cast<size_t>(num_domains_); }
   // What the links of the world cost; a model without experts does not need to know.
   absl::StatusOr<ExchangeCosts> FindCosts();
+  void CreateLog(const ExchangeCosts& costs);
   // Reads sequences [range) of a batch that starts at sample `first` to the host. Collective: an
   // error on one rank is an error on all.
   absl::Status Read(const SampleSource& source, uint64_t first, SequenceRange range,
@@ -150,6 +159,8 @@ class TrainStep {
   ParameterRegistry parameters_;
   std::unique_ptr<Mesh> mesh_;
   std::unique_ptr<ExpertExchange> exchange_;
+  comm::Topology topology_;  // of the world
+  std::unique_ptr<ExchangeLog> exchange_log_;
   std::unique_ptr<Transformer> model_;
   std::unique_ptr<GradientSync> sync_;
   std::unique_ptr<ShardedOptimizer> optimizer_;
@@ -169,8 +180,8 @@ class TrainStep {
   std::vector<int32_t> host_domains_;
   std::vector<int> sequence_domain_;
   std::vector<int32_t> sample_;  // [S + 1], the one being read
-  // Of the step: F64 [2 * num_domains + 2], sums of cross entropy, then numbers of tokens, then the
-  // ranks that vote to stop for time and on request.
+  // Of the step: F64 [2 * num_domains + 2 + those of the exchange log], sums of cross entropy, then
+  // numbers of tokens, then the ranks that vote to stop for time and on request.
   Tensor domain_sums_;
   std::vector<double> host_domain_sums_;
 };

@@ -110,6 +110,7 @@ absl::Status Transformer::RecomputeAndBackwardLayer(const StepContext& context,
   const WorkspaceFrame frame(*context.device.activations);
   StepContext again = context;
   again.statistics = nullptr;
+  again.exchange_log = nullptr;
   const TensorView h_out = context.device.activations->Allocate(h.dtype(), h.shape());
   EQ_ASSIGN_OR_RETURN(const LayerSaved saved, ForwardLayer(again, batch, layer, h, h_out));
   return BackwardLayer(context, batch, layer, saved, dh);
@@ -171,6 +172,7 @@ absl::Status Transformer::Evaluate(const StepContext& context, const MicroBatch&
   const WorkspaceFrame activations(*device.activations);
   StepContext silent = context;
   silent.statistics = nullptr;
+  silent.exchange_log = nullptr;
   const int64_t tokens = batch.tokens.dim(0);
   const Shape shape = {tokens, options_.hidden};
 

@@ -44,12 +44,29 @@ Json ToJson(const LoadRecord& layer) {
   return object;
 }
 
+Json ToJson(const ExchangeRecord& exchange) {
+  Json object;
+  object["algorithm"] = exchange.algorithm;
+  object["rank_share"] = exchange.rank_share;
+  object["node_share"] = exchange.node_share;
+  object["copies_per_token"] = exchange.copies_per_token;
+  object["nodes_per_token"] = exchange.nodes_per_token;
+  object["self_bytes"] = exchange.self_bytes;
+  object["node_bytes"] = exchange.node_bytes;
+  object["remote_bytes"] = exchange.remote_bytes;
+  object["predicted_seconds"] = exchange.predicted_seconds;
+  object["measured_seconds"] = exchange.measured_seconds;
+  object["balance_efficiency"] = exchange.balance_efficiency;
+  return object;
+}
+
 Json ToJson(const LayerRecord& layer) {
   Json object = ToJson(static_cast<const LoadRecord&>(layer));
   object["dropped_share"] = layer.dropped_share;
   if (layer.router_entropy.has_value()) object["router_entropy"] = *layer.router_entropy;
   object["rank_loads"] = layer.rank_loads;
   object["auxiliary"] = ToJson(layer.auxiliary);
+  if (layer.exchange.has_value()) object["exchange"] = ToJson(*layer.exchange);
   return object;
 }
 
@@ -114,6 +131,7 @@ std::string StepRecordToJson(const StepRecord& record) {
   if (record.mfu.has_value()) row["mfu"] = *record.mfu;
   row["moe"] = Json::array();
   for (const LayerRecord& layer : record.layers) row["moe"].push_back(ToJson(layer));
+  if (!record.node_bytes.empty()) row["node_bytes"] = record.node_bytes;
   if (record.validation.has_value()) row["validation"] = ToJson(*record.validation);
   return Finish(std::move(row));
 }

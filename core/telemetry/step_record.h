@@ -39,6 +39,24 @@ struct LoadRecord {
   int64_t floor_dead = 0;
 };
 
+// What one MoE layer's exchanges moved, and in what time; R ranks on N nodes.
+struct ExchangeRecord {
+  std::string algorithm;
+  // Of the copies: computed on the rank, or on the node, where their token lives.
+  double rank_share = 1.0;
+  double node_share = 1.0;
+  double copies_per_token = 0.0;
+  double nodes_per_token = 0.0;
+  // Forward and backward, by what lies between sender and receiver.
+  int64_t self_bytes = 0;
+  int64_t node_bytes = 0;
+  int64_t remote_bytes = 0;
+  // By the cost model, and spent on dispatch and combine: mean over ranks.
+  double predicted_seconds = 0.0;
+  double measured_seconds = 0.0;
+  double balance_efficiency = 1.0;  // rows computed: mean over most of any rank; 1 is even
+};
+
 // One MoE layer in one step; R ranks of an expert-parallel group.
 struct LayerRecord : LoadRecord {
   double dropped_share = 0.0;  // of the token copies, by the capacity limit; in [0, 1]
@@ -47,6 +65,7 @@ struct LayerRecord : LoadRecord {
   std::optional<double> router_entropy;
   std::vector<int64_t> rank_loads;  // [R] token copies each rank's experts received
   NamedValues auxiliary;            // this layer's auxiliary losses, weighted as in the loss
+  std::optional<ExchangeRecord> exchange;
 };
 
 struct DomainLoss {
@@ -83,6 +102,8 @@ struct StepRecord {
   // Model FLOP/s over the measured GEMM ceiling of the same ranks, in [0, 1].
   std::optional<double> mfu;
   std::vector<LayerRecord> layers;  // MoE layers, in order
+  // [N][N] bytes from a node (first index) to a node, by the exchanges of all layers.
+  std::vector<std::vector<int64_t>> node_bytes;
   std::optional<ValidationRecord> validation;
 };
 

@@ -38,6 +38,10 @@ class PhaseTimers {
 
   // Forgets all time so far. Scopes may be open, and stay so.
   void StartStep();
+  // Seconds of a phase since StartStep, up to the last time a scope was opened or closed.
+  double Spent(Phase phase) const {
+    return static_cast<double>(nanoseconds_[static_cast<size_t>(phase)]) * 1e-9;
+  }
   // Seconds of each phase since StartStep; starts the next step.
   PhaseSeconds FinishStep();
 

@@ -48,6 +48,40 @@ TEST(StepReport, AddsAuxiliaryLossesOverLayers) {
   EXPECT_EQ(record.layers[1].auxiliary, (NamedValues{{"balance", 0.25}}));
 }
 
+TEST(StepReport, TellsWhatTheExchangesMoved) {
+  StepResult result = MakeResult();
+  EXPECT_FALSE(ReportStep(result, 4, 2, ThreeOwners()).layers[0].exchange.has_value());
+  ExchangeSums& sums = result.layers[0].exchange;
+  sums.tokens = 100;
+  sums.copies = 200;
+  sums.rank_copies = 50;
+  sums.node_copies = 120;
+  sums.token_nodes = 150;
+  sums.bytes = {500, 700, 800};
+  sums.mean_rows = 30;
+  sums.max_rows = 40;
+  sums.predicted_seconds = 0.25;
+  sums.measured_seconds = 0.5;
+  sums.algorithm = "two_level";
+  result.num_nodes = 2;
+  result.node_bytes = {1, 2, 3, 4};
+  const StepRecord record = ReportStep(result, 4, 2, ThreeOwners());
+  EXPECT_EQ(record.node_bytes, (std::vector<std::vector<int64_t>>{{1, 2}, {3, 4}}));
+  ASSERT_TRUE(record.layers[0].exchange.has_value());
+  const ExchangeRecord& exchange = *record.layers[0].exchange;
+  EXPECT_EQ(exchange.algorithm, "two_level");
+  EXPECT_EQ(exchange.rank_share, 0.25);
+  EXPECT_EQ(exchange.node_share, 0.6);
+  EXPECT_EQ(exchange.copies_per_token, 2.0);
+  EXPECT_EQ(exchange.nodes_per_token, 1.5);
+  EXPECT_EQ(exchange.self_bytes, 500);
+  EXPECT_EQ(exchange.node_bytes, 700);
+  EXPECT_EQ(exchange.remote_bytes, 800);
+  EXPECT_EQ(exchange.predicted_seconds, 0.25);
+  EXPECT_EQ(exchange.measured_seconds, 0.5);
+  EXPECT_EQ(exchange.balance_efficiency, 0.75);
+}
+
 TEST(StepReport, TellsTheLoadOfExpertsAndOwners) {
   const StepRecord record = ReportStep(MakeResult(), 4, 2, ThreeOwners());
   const LayerRecord& layer = record.layers[0];

@@ -1,0 +1,133 @@
+#include "parallel/exchange_log.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/base/check.h"
+#include "core/telemetry/phase.h"
+#include "parallel/exchange_forecast.h"
+
+namespace equipoise::parallel {
+namespace {
+
+constexpr const char* kAlgorithms[] = {"flat", "two_level", "two_level_dedup"};
+
+enum Column : size_t {
+  kTokens,
+  kCopies,
+  kRankCopies,
+  kNodeCopies,
+  kTokenNodes,
+  kBytes,  // by class of link
+  kMeanRows = kBytes + comm::kNumLinkClasses,
+  kMaxRows,
+  kPredicted,  // summed over groups
+  kMeasured,   // summed over ranks
+  kRuns,       // of each algorithm
+  kNumColumns = kRuns + std::size(kAlgorithms),
+};
+
+double Spent(const PhaseTimers& timers) {
+  return timers.Spent(Phase::kDispatch) + timers.Spent(Phase::kCombine);
+}
+
+int64_t RowBytes(ConstTensorView rows) {
+  return rows.dim(1) * static_cast<int64_t>(SizeOf(rows.dtype()));
+}
+
+}  // namespace
+
+ExchangeLog::ExchangeLog(Options options) : options_(std::move(options)) {
+  const size_t nodes = static_cast<size_t>(num_nodes());
+  sums_.resize(static_cast<size_t>(options_.num_layers) * kNumColumns + nodes * nodes);
+}
+
+std::span<double> ExchangeLog::Layer(int index) {
+  return std::span(sums_).subspan(static_cast<size_t>(index) * kNumColumns, kNumColumns);
+}
+
+void ExchangeLog::BeginStep() { std::fill(sums_.begin(), sums_.end(), 0.0); }
+
+void ExchangeLog::Record(int index, const ExchangeCounts& counts, const std::string& algorithm,
+                         ConstTensorView expert_ids, ConstTensorView gates) {
+  // All ranks of the group hold these counts: one of them speaks.
+  if (options_.group_rank != 0) return;
+  const comm::Topology& topology = options_.exchange->topology();
+  const routing::ExpertPlacement& placement = options_.exchange->placement();
+  const std::span<double> layer = Layer(index);
+  const int ranks = topology.num_ranks();
+  for (int chunk = 0; chunk < counts.num_chunks(); ++chunk) {
+    const comm::RowMatrix copies = counts.CopiesBetweenRanks(chunk, placement);
+    const auto by_link = comm::RowsByLink(topology, copies);
+    layer[kRankCopies] += static_cast<double>(by_link[0]);
+    layer[kNodeCopies] += static_cast<double>(by_link[0] + by_link[1]);
+    int64_t most = 0;
+    int64_t all = 0;
+    for (int rank = 0; rank < ranks; ++rank) {
+      layer[kTokens] += static_cast<double>(counts.tokens(chunk, rank));
+      most = std::max(most, copies.TotalTo(rank));
+      all += copies.TotalTo(rank);
+    }
+    layer[kCopies] += static_cast<double>(all);
+    layer[kMeanRows] += static_cast<double>(all) / ranks;
+    layer[kMaxRows] += static_cast<double>(most);
+    for (const int64_t pairs : counts.TokensToNodes(chunk)) {
+      layer[kTokenNodes] += static_cast<double>(pairs);
+    }
+  }
+  const std::vector<ExpectedTransfers> transfers = ForecastLayer(
+      algorithm, topology, placement, counts,
+      {.row = options_.row_bytes, .ids = RowBytes(expert_ids), .gates = RowBytes(gates)});
+  layer[kPredicted] += Seconds(topology, options_.links, transfers);
+  const auto run = std::find(std::begin(kAlgorithms), std::end(kAlgorithms), algorithm);
+  EQ_CHECK(run != std::end(kAlgorithms)) << algorithm;
+  layer[kRuns + static_cast<size_t>(run - std::begin(kAlgorithms))] += 1.0;
+
+  const comm::RowMatrix bytes = BytesBetweenRanks(transfers);
+  const std::span<double> between_nodes =
+      std::span(sums_).last(static_cast<size_t>(num_nodes() * num_nodes()));
+  for (int from = 0; from < ranks; ++from) {
+    const int from_rank = options_.world_rank[static_cast<size_t>(from)];
+    for (int to = 0; to < ranks; ++to) {
+      const int to_rank = options_.world_rank[static_cast<size_t>(to)];
+      const double moved = static_cast<double>(bytes.at(from, to));
+      layer[kBytes + static_cast<size_t>(options_.world.link(from_rank, to_rank))] += moved;
+      between_nodes[static_cast<size_t>(options_.world.node_of(from_rank) * num_nodes() +
+                                        options_.world.node_of(to_rank))] += moved;
+    }
+  }
+}
+
+void ExchangeLog::StartClock(const PhaseTimers& timers) { clock_start_ = Spent(timers); }
+
+void ExchangeLog::StopClock(const PhaseTimers& timers, int index) {
+  Layer(index)[kMeasured] += Spent(timers) - clock_start_;
+}
+
+ExchangeSums ExchangeLog::OfLayer(int index) const {
+  const std::span<const double> layer =
+      std::span(sums_).subspan(static_cast<size_t>(index) * kNumColumns, kNumColumns);
+  const double ranks = options_.world.num_ranks();
+  ExchangeSums sums;
+  sums.tokens = layer[kTokens];
+  sums.copies = layer[kCopies];
+  sums.rank_copies = layer[kRankCopies];
+  sums.node_copies = layer[kNodeCopies];
+  sums.token_nodes = layer[kTokenNodes];
+  std::copy_n(layer.begin() + kBytes, comm::kNumLinkClasses, sums.bytes.begin());
+  sums.mean_rows = layer[kMeanRows];
+  sums.max_rows = layer[kMaxRows];
+  sums.predicted_seconds =
+      layer[kPredicted] * static_cast<double>(options_.world_rank.size()) / ranks;
+  sums.measured_seconds = layer[kMeasured] / ranks;
+  const auto runs = layer.subspan(kRuns);
+  sums.algorithm = kAlgorithms[std::max_element(runs.begin(), runs.end()) - runs.begin()];
+  return sums;
+}
+
+std::vector<double> ExchangeLog::NodeBytes() const {
+  const auto bytes = std::span(sums_).last(static_cast<size_t>(num_nodes() * num_nodes()));
+  return {bytes.begin(), bytes.end()};
+}
+
+}  // namespace equipoise::parallel
