@@ -22,6 +22,7 @@ void FinishAbandoned(Work::State& state) {
   WaitOptions options;
   options.name = "collective destroyed before it was complete";
   const absl::Status status = state.Wait(options);
+  if (absl::IsUnavailable(status)) return;  // a lost node, of which the user knows already
   ReportToStderr('E', kUnknownRank, absl::StrCat(options.Describe(), ": ", status.ToString()));
 }
 

@@ -19,6 +19,10 @@ struct Patience {
   absl::Duration warn_after = absl::Seconds(30);
   // DeadlineExceeded after this long. Never infinite: a hang must end with a message.
   absl::Duration stop_after = absl::Minutes(10);
+  // A node of which nothing has been heard for so long is lost, and the job ends. Independent of
+  // what its ranks compute. Zero: nobody looks. Only where ranks of several nodes can be lost, that
+  // is, under MPI.
+  absl::Duration lost_node_after = absl::Seconds(10);
 };
 
 // Where in a run a wait is. What is not set is left out of messages. A small value that costs a
@@ -60,7 +64,8 @@ class Work {
     // Moves the operation on without blocking; true when complete (or failed, see `status`).
     virtual bool Test() = 0;
     virtual absl::Status status() const = 0;
-    // Blocks; DeadlineExceeded names the operation, this rank and every rank that is missing.
+    // Blocks; DeadlineExceeded names the operation, this rank and every rank that is missing;
+    // Unavailable names a node that is lost.
     virtual absl::Status Wait(const WaitOptions& options) = 0;
   };
 
@@ -77,8 +82,8 @@ class Work {
   // thread of their own (MPI) only move data inside calls.
   bool Test();
   // Returns when complete, with the operation's outcome. Calling it again returns the same.
-  // After DeadlineExceeded the group is out of step and its transport may still hold the tensors:
-  // the caller can only Abort().
+  // After DeadlineExceeded or Unavailable the group is out of step and its transport may still hold
+  // the tensors: the caller can only Abort().
   absl::Status Wait(const WaitOptions& options = {});
 
  private:

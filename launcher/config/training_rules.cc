@@ -172,6 +172,12 @@ void CheckRunRules(const RuleContext& context) {
                  absl::StrCat("wait.stop_seconds ", wait.stop_seconds(),
                               " is less than wait.warn_seconds ", wait.warn_seconds()));
   }
+  if (context.Usable({"wait.lost_node_seconds"}) && wait.lost_node_seconds() > 0 &&
+      wait.lost_node_seconds() < 1) {
+    context.Fail({"wait.lost_node_seconds"},
+                 absl::StrCat("wait.lost_node_seconds is ", wait.lost_node_seconds(),
+                              ", must be 0 (nobody looks) or at least 1"));
+  }
 }
 
 }  // namespace equipoise::launcher

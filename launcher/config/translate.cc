@@ -222,6 +222,7 @@ RunOptions Translate(const config::RunConfig& config) {
   train.seed = static_cast<uint64_t>(config.seed());
   run.patience.warn_after = absl::Seconds(config.wait().warn_seconds());
   run.patience.stop_after = absl::Seconds(config.wait().stop_seconds());
+  run.patience.lost_node_after = absl::Seconds(config.wait().lost_node_seconds());
   if (train.validation.sequences > 0) {
     run.validation_data = TranslateData(config, Split::kValidation);
   }

@@ -153,6 +153,10 @@ check_node() { # NAME
     fail 2 "no node '$1'; there are: $(cd "$(state_dir)/nodes" && echo *)"
 }
 
+# Makes mpirun notice within 13 s that a node is gone, for which it would wait for ever; ranks of
+# ours do so after 10 (docs/errors.md).
+notice=(--mca oob_tcp_keepalive_time 1 --mca oob_tcp_keepalive_intvl 1 --mca oob_tcp_keepalive_probes 12)
+
 run() {
   ((${#command[@]})) || fail 2 "run needs -- and a command"
   local dir hosts='' total=0 node
@@ -165,7 +169,7 @@ run() {
   on_node head mpirun -np "${np:-$total}" -H "$hosts" --oversubscribe \
     --bind-to none --allow-run-as-root --mca plm_rsh_agent "$here/agent.sh" \
     --mca btl tcp,vader,self --mca btl_tcp_if_include eth0 --mca oob_tcp_if_include eth0 \
-    --mca mpi_yield_when_idle 1 "${command[@]}"
+    --mca mpi_yield_when_idle 1 "${notice[@]}" "${command[@]}"
 }
 
 bytes() {

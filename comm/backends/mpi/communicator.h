@@ -20,8 +20,8 @@ std::string MpiLibraryVersion();
 // will use it: MPI is asked for MPI_THREAD_FUNNELED, so every communicator made from it belongs to
 // that thread. MPI_Finalize runs when the world and everything made from it is gone.
 //
-// After a wait has returned DeadlineExceeded, MPI still holds the tensors and cannot be finalised:
-// destroying the world then ends the job, as Abort() does.
+// After a wait has returned DeadlineExceeded or Unavailable, MPI still holds the tensors and cannot
+// be finalised: destroying the world then ends the job, as Abort() does.
 class MpiWorld {
  public:
   // Takes MPI's own arguments out of `argc` and `argv`; both may be null. `patience` is that of

@@ -10,13 +10,30 @@
 namespace equipoise::comm {
 namespace {
 
-constexpr int kBeatSlot = ProgressBoard::kSlots;  // behind the counts
-constexpr int kWords = ProgressBoard::kSlots + 1;
+// Behind the counts.
+constexpr int kBeatSlot = ProgressBoard::kSlots;
+constexpr int kGuardSlot = kBeatSlot + 1;
+constexpr int kLossSlot = kGuardSlot + 1;
+constexpr int kWords = kLossSlot + 1;
 
 // Of the clock that all processes of a node share.
 uint64_t NanosecondsNow() {
   const auto now = std::chrono::steady_clock::now().time_since_epoch();
   return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(now).count());
+}
+
+uint64_t Load(uint64_t* word) {
+  return std::atomic_ref<uint64_t>(*word).load(std::memory_order_relaxed);
+}
+
+void Store(uint64_t* word, uint64_t value) {
+  std::atomic_ref<uint64_t>(*word).store(value, std::memory_order_relaxed);
+}
+
+// How long ago a time of NanosecondsNow() was.
+absl::Duration Since(uint64_t then) {
+  const uint64_t now = NanosecondsNow();
+  return absl::Nanoseconds(now > then ? now - then : 0);
 }
 
 }  // namespace
@@ -28,7 +45,7 @@ absl::StatusOr<std::unique_ptr<ProgressBoard>> ProgressBoard::Create(MPI_Comm wo
   EQ_RETURN_IF_MPI_ERROR(MPI_Win_allocate_shared(kWords * sizeof(uint64_t), sizeof(uint64_t),
                                                  MPI_INFO_NULL, board->node_, &board->mine_,
                                                  &board->window_));
-  std::fill_n(board->mine_, kSlots, uint64_t{0});
+  std::fill_n(board->mine_, kWords, uint64_t{0});
   board->Beat();
   EQ_RETURN_IF_ERROR(board->MapNode(world));
   // Nobody reads before everyone has cleared its part.
@@ -46,6 +63,7 @@ absl::Status ProgressBoard::MapNode(MPI_Comm world) {
   std::vector<int> world_ranks(static_cast<size_t>(node_size));
   EQ_RETURN_IF_MPI_ERROR(
       MPI_Allgather(&world_rank, 1, MPI_INT, world_ranks.data(), 1, MPI_INT, node_));
+  node_ranks_ = world_ranks;
   slots_of_rank_.assign(static_cast<size_t>(world_size), nullptr);
   for (int peer = 0; peer < node_size; ++peer) {
     MPI_Aint bytes = 0;
@@ -63,26 +81,33 @@ ProgressBoard::~ProgressBoard() {
 }
 
 void ProgressBoard::Publish(int slot, uint64_t count) {
-  if (slot >= kSlots) return;
-  std::atomic_ref<uint64_t>(mine_[slot]).store(count, std::memory_order_relaxed);
+  if (slot < kSlots) Store(&mine_[slot], count);
 }
 
-void ProgressBoard::Beat() {
-  std::atomic_ref<uint64_t>(mine_[kBeatSlot]).store(NanosecondsNow(), std::memory_order_relaxed);
-}
+void ProgressBoard::Beat() { Store(&mine_[kBeatSlot], NanosecondsNow()); }
 
 std::optional<absl::Duration> ProgressBoard::SilentFor(int world_rank) const {
-  uint64_t* words = slots_of_rank_[static_cast<size_t>(world_rank)];
+  uint64_t* words = WordsOf(world_rank);
   if (words == nullptr) return std::nullopt;
-  const uint64_t beat = std::atomic_ref<uint64_t>(words[kBeatSlot]).load(std::memory_order_relaxed);
-  const uint64_t now = NanosecondsNow();
-  return absl::Nanoseconds(now > beat ? now - beat : 0);
+  return Since(Load(&words[kBeatSlot]));
 }
 
 std::optional<uint64_t> ProgressBoard::Read(int world_rank, int slot) const {
-  uint64_t* slots = slots_of_rank_[static_cast<size_t>(world_rank)];
-  if (slot >= kSlots || slots == nullptr) return std::nullopt;
-  return std::atomic_ref<uint64_t>(slots[slot]).load(std::memory_order_relaxed);
+  uint64_t* words = WordsOf(world_rank);
+  if (slot >= kSlots || words == nullptr) return std::nullopt;
+  return Load(&words[slot]);
+}
+
+void ProgressBoard::BeatGuard() { Store(&mine_[kGuardSlot], NanosecondsNow()); }
+
+absl::Duration ProgressBoard::GuardSilentFor(int world_rank) const {
+  return Since(Load(&WordsOf(world_rank)[kGuardSlot]));
+}
+
+void ProgressBoard::PublishLoss(uint64_t loss) { Store(&mine_[kLossSlot], loss); }
+
+uint64_t ProgressBoard::ReadLoss(int world_rank) const {
+  return Load(&WordsOf(world_rank)[kLossSlot]);
 }
 
 }  // namespace equipoise::comm

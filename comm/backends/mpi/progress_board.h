@@ -40,14 +40,30 @@ class ProgressBoard {
   // gone; nothing when it is on another node.
   std::optional<absl::Duration> SilentFor(int world_rank) const;
 
+  // What follows is for the thread of the lost-node guard; from any thread.
+  // This rank's guard runs. And how long that of `world_rank`, of this node, has not.
+  void BeatGuard();
+  absl::Duration GuardSilentFor(int world_rank) const;
+  // What this rank knows of lost nodes, in the guard's coding; 0: nothing. And what `world_rank`,
+  // of this node, does.
+  void PublishLoss(uint64_t loss);
+  uint64_t ReadLoss(int world_rank) const;
+
+  // The ranks of this node, in the order of the world.
+  const std::vector<int>& node_ranks() const { return node_ranks_; }
+
  private:
   ProgressBoard() = default;
   absl::Status MapNode(MPI_Comm world);
+  uint64_t* WordsOf(int world_rank) const {
+    return slots_of_rank_[static_cast<size_t>(world_rank)];
+  }
 
   MPI_Comm node_ = MPI_COMM_NULL;
   MPI_Win window_ = MPI_WIN_NULL;
   uint64_t* mine_ = nullptr;
   std::vector<uint64_t*> slots_of_rank_;  // [world size], null on other nodes
+  std::vector<int> node_ranks_;
 };
 
 }  // namespace equipoise::comm

@@ -2,6 +2,8 @@
 
 #include <mpi.h>
 
+#include <optional>
+
 #include "absl/strings/str_cat.h"
 #include "comm/backends/mpi/communicator.h"
 #include "comm/backends/mpi/status.h"
@@ -28,6 +30,8 @@ absl::StatusOr<std::shared_ptr<MpiRuntime>> MpiRuntime::Create(int* argc, char**
                                                       " (MPI_THREAD_FUNNELED) is needed"));
   }
   EQ_ASSIGN_OR_RETURN(runtime->board_, ProgressBoard::Create(MPI_COMM_WORLD));
+  EQ_ASSIGN_OR_RETURN(runtime->guard_,
+                      LostNodeGuard::Create(runtime->board_.get(), patience.lost_node_after));
   return runtime;
 }
 
@@ -37,9 +41,20 @@ MpiRuntime::~MpiRuntime() {
     Abort(-1, "a wait has timed out; MPI cannot be finalised");
     return;
   }
+  if (guard_ != nullptr) {
+    const absl::Status met = guard_->Finish();
+    if (!met.ok()) ReportToStderr('E', -1, met.ToString());
+  }
+  guard_.reset();
   board_.reset();
   const absl::Status status = MpiStatus(MPI_Finalize(), "MPI_Finalize()");
   if (!status.ok()) ReportToStderr('E', -1, status.ToString());
+}
+
+absl::Status MpiRuntime::CheckNodes() const {
+  if (guard_ == nullptr) return absl::OkStatus();
+  const std::optional<std::string> loss = guard_->Loss();
+  return loss.has_value() ? absl::UnavailableError(*loss) : absl::OkStatus();
 }
 
 absl::StatusOr<int> MpiRuntime::TakeSlot(MPI_Comm comm) {
@@ -53,6 +68,8 @@ void MpiRuntime::Abort(int rank, const std::string& reason) {
   broken_ = true;
   if (aborting_) return;
   aborting_ = true;
+  // The guard has told it, and ends every process.
+  if (!CheckNodes().ok()) guard_->End();
   ReportToStderr('E', rank, reason);
   MPI_Abort(MPI_COMM_WORLD, kAbortExitCode);
 }

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "comm/backends/mpi/lost_node_guard.h"
 #include "comm/backends/mpi/progress_board.h"
 #include "comm/backends/mpi/scratch_pool.h"
 #include "comm/work.h"
@@ -28,6 +29,9 @@ class MpiRuntime {
   // Collective over `comm`.
   absl::StatusOr<int> TakeSlot(MPI_Comm comm);
 
+  // Unavailable when a node of the job is lost: then no wait will end well. Cheap.
+  absl::Status CheckNodes() const;
+
   // A wait has given up: MPI still holds its buffers, and nothing can be finalised any more.
   void MarkBroken() { broken_ = true; }
   bool broken() const { return broken_; }
@@ -40,6 +44,7 @@ class MpiRuntime {
 
   const Patience patience_;
   std::unique_ptr<ProgressBoard> board_;
+  std::unique_ptr<LostNodeGuard> guard_;  // null: nobody looks for lost nodes
   ScratchPool scratch_;
   int next_slot_ = 0;
   bool broken_ = false;

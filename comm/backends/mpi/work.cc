@@ -83,7 +83,8 @@ absl::Status MpiWork::Wait(const WaitOptions& options) {
   Backoff backoff;
   while (!Test()) {
     runtime_->board().Beat();
-    const absl::Status status = clock.Check([this] { return DescribeMissing(); });
+    absl::Status status = runtime_->CheckNodes();
+    if (status.ok()) status = clock.Check([this] { return DescribeMissing(); });
     if (!status.ok()) {
       runtime_->MarkBroken();
       return status;

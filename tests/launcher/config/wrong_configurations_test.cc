@@ -157,6 +157,7 @@ const WrongLine kWrongLines[] = {
      "is not auto, never or must. A checkpoint's folder needs a slash, as in \"./foo\""},
     {"StopBeforeWarn", 32, "wait { warn_seconds: 5 stop_seconds: 4 }", "32:24",
      "is less than wait.warn_seconds"},
+    {"LostNodeTooSoon", 32, "wait { lost_node_seconds: 0.5 }", "32:8", "or at least 1"},
     // Syntax.
     {"EqualsSign", 4, "steps = 100", "4:7", "expected ':' after 'steps', found '='"},
     {"NoColon", 4, "steps 100", "4:1", "expected ':' and a value, or a block, after 'steps'"},
