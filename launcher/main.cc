@@ -13,6 +13,7 @@
 #include "launcher/commands/fields.h"
 #include "launcher/commands/info.h"
 #include "launcher/commands/launch.h"
+#include "launcher/commands/report.h"
 #include "launcher/commands/sweep.h"
 #include "launcher/commands/telemetry.h"
 #include "launcher/commands/train.h"
@@ -25,6 +26,7 @@ namespace {
 constexpr Command kCommands[] = {
     {"train", "train a model from a configuration file", TrainHelp, RunTrainCommand},
     {"sweep", "run many trainings that differ in a few fields", SweepHelp, RunSweepCommand},
+    {"report", "write runs or sweeps as one HTML page", ReportHelp, RunReportCommand},
     {"telemetry", "print what a run recorded of its experts' load", TelemetryHelp,
      RunTelemetryCommand},
     {"fields", "list every field of a configuration", FieldsHelp, RunFieldsCommand},

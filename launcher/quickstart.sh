@@ -23,6 +23,20 @@ if ! [[ $ranks =~ ^[1-9][0-9]*$ ]]; then
   exit 2
 fi
 
+# The directory of the run just made: --run_dir if it was given, else the newest.
+newest_run() {
+  local previous=
+  for word in "$@"; do
+    case $word in
+      --run_dir=*) printf '%s\n' "${word#*=}"; return ;;
+    esac
+    [[ $previous == --run_dir ]] && { printf '%s\n' "$word"; return; }
+    previous=$word
+  done
+  # shellcheck disable=SC2012  # names without line ends, by time
+  ls -td runs/*/ 2>/dev/null | head -n 1 || true
+}
+
 say "1/4 packages"
 launcher/setup.sh
 say "2/4 build (a first build takes about five minutes)"
@@ -52,8 +66,12 @@ while [[ $signalled == yes ]]; do # a signal ends `wait` before mpirun is done
 done
 ((status == 0)) || exit "$status"
 
+# Without a report the run is as good.
+bazel-bin/launcher/equipoise report "$(newest_run "$@")" || say "no report of this run" >&2
+
 cat <<'END'
 quickstart: done. To go on:
+  - open the report named above in a browser, from this disk or a copy;
   - a run of your own: README.md, section "Your own runs";
   - this one: `mpirun ... equipoise train` with the same configuration, and the run directory named
     above as --run_dir, goes on from its newest checkpoint;

@@ -16,7 +16,7 @@ readonly PACKAGES=(
   bazel-bootstrap bazel-skylib bazel-platforms bazel-rules-java bazel-rules-proto
   # Libraries.
   libopenmpi-dev openmpi-bin libprotobuf-dev protobuf-compiler libabsl-dev libdnnl-dev libhwy-dev
-  nlohmann-json3-dev libxxhash-dev
+  nlohmann-json3-dev libsimdjson-dev libxxhash-dev zlib1g-dev
   # Tests and benchmarks.
   libgtest-dev libgmock-dev libbenchmark-dev
   # Scripts; nodes made of network namespaces.

@@ -64,6 +64,8 @@ def _system_libraries_impl(repository_ctx):
     build += _cc_library("highway", linkopts = ["-lhwy"], defines = ["HWY_SHARED_DEFINE"])
     build += _cc_library("nlohmann_json")
     build += _cc_library("xxhash", linkopts = ["-lxxhash"])
+    build += _cc_library("simdjson", linkopts = ["-lsimdjson"])
+    build += _cc_library("zlib", linkopts = ["-lz"])
 
     # OpenMPI's headers lie outside the compiler's own directories, so they are linked into the
     # repository. Its C++ bindings were removed from the standard and only warn.

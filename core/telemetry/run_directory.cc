@@ -92,6 +92,7 @@ absl::Status WriteAll(FileSystem& file_system, const std::string& path,
   EQ_RETURN_IF_ERROR(WriteFileAtomically(file_system, JoinPath(path, "overrides.txt"), overrides));
   const std::string run_path = JoinPath(path, "run.json");
   Json run;
+  run["format"] = kRunDirectoryFormat;
   run["starts"] = ReadStarts(file_system, run_path);
   run["starts"].push_back(DescribeStart(options));
   return WriteFileAtomically(file_system, run_path, Dump(run));

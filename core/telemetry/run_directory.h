@@ -18,6 +18,9 @@ namespace equipoise {
 // The resolved configuration of the last start, in a run directory.
 inline constexpr char kResolvedConfigFile[] = "config.textproto";
 
+// Of run.json, and so of the whole directory: what older programs cannot read gets another.
+inline constexpr int kRunDirectoryFormat = 1;
+
 // What a run directory is made from and remembers in config.textproto, overrides.txt and run.json.
 struct RunDirectoryOptions {
   // The directory. Empty: "<runs>/<config_name>-<UTC yyyymmdd-hhmmss>-<4 hex of the config's

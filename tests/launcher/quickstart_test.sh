@@ -17,6 +17,9 @@ script() {
 script launcher/setup.sh 'exit 0'
 script launcher/corpus.sh 'exit 0'
 script bin/bazel 'exit 0'
+mkdir -p "$work/bazel-bin/launcher" "$work/runs/old" "$work/runs/new"
+touch -d '1 hour ago' "$work/runs/old"
+script bazel-bin/launcher/equipoise 'echo "called: $*"'
 
 # run: with the mpirun of the case; sets `out` and `status`.
 run() {
@@ -36,6 +39,16 @@ run --set steps=5
 expect 0 "quickstart.textproto --set steps=5" "options go to train"
 expect 0 "a first build takes about five minutes" "the build's time is told"
 expect 0 "as --run_dir, goes on" "how to go on is told"
+
+expect 0 "called: report runs/new/" "a report on the newest run"
+run --run_dir runs/mine --set steps=5
+expect 0 "called: report runs/mine" "a report on the run that was named"
+run --run_dir=runs/mine
+expect 0 "called: report runs/mine" "the same, in one word"
+script bazel-bin/launcher/equipoise 'exit 2'
+run
+expect 0 "no report of this run" "a report that fails is no failure"
+script bazel-bin/launcher/equipoise 'echo "called: $*"'
 
 for code in 1 2 75 137; do
   script bin/mpirun "exit $code"

@@ -1,0 +1,180 @@
+// Where the step's time and the exchange's bytes go.
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <numeric>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "launcher/chart/heat_map.h"
+#include "launcher/chart/markup.h"
+#include "launcher/chart/stacked_chart.h"
+#include "launcher/report/curves.h"
+#include "launcher/report/run_sections.h"
+
+namespace equipoise::launcher {
+namespace {
+
+// Parts of the step that take less are not worth a curve.
+constexpr double kLeastShare = 0.02;
+
+std::string PhaseName(size_t phase) {
+  const std::string_view name = Name(static_cast<Phase>(phase));
+  return name == "gradient_sync" ? "gradient sync" : std::string(name);
+}
+
+std::string TimeBars(const Runs& runs) {
+  StackedBars chart;
+  chart.text = {"chart-time", "Where a step's time goes (rank 0, mean of all steps)", "", ""};
+  chart.x_label = "seconds a step";
+  for (size_t phase = 0; phase < kNumPhases; ++phase) chart.parts.push_back(PhaseName(phase));
+  for (const RunHistory& run : runs) {
+    if (run.time[0].empty()) continue;
+    StackedBars::Bar& bar = chart.bars.emplace_back();
+    bar.name = run.name;
+    for (const Series& series : run.time) {
+      bar.values.push_back(series.empty() ? 0.0 : std::max(series.mean(), 0.0));
+    }
+    const double total = std::accumulate(bar.values.begin(), bar.values.end(), 0.0);
+    absl::StrAppend(&chart.text.summary, run.name, ": ", FormatFigure(total), " s. ");
+  }
+  return chart.bars.empty() ? "" : DrawStackedBars(chart);
+}
+
+std::string TimeCurves(const RunHistory& run) {
+  LineChart chart;
+  chart.text = {"chart-time-curves", "Seconds of a step by part (rank 0)", "", ""};
+  chart.x_label = "step";
+  chart.y_label = "seconds";
+  chart.marks = MarksOf({run});
+  chart.include = 0.0;
+  double total = 0.0;
+  for (const Series& series : run.time) total += series.empty() ? 0.0 : series.mean();
+  for (size_t phase = 0; phase < kNumPhases; ++phase) {
+    const Series& series = run.time[phase];
+    if (series.empty() || series.mean() < kLeastShare * total) continue;
+    chart.curves.push_back(MakeCurve(PhaseName(phase), series, static_cast<int>(phase)));
+    chart.text.note = BucketNote(series);
+  }
+  return chart.curves.empty() ? "" : DrawLineChart(chart);
+}
+
+// Bytes from node to node, over all layers; empty if the run did not record them.
+std::vector<double> NodeBytes(const RunHistory& run) {
+  std::vector<double> bytes;
+  for (const LayerHistory& layer : run.layers) {
+    bytes.resize(std::max(bytes.size(), layer.node_bytes.size()));
+    for (size_t i = 0; i < layer.node_bytes.size(); ++i) bytes[i] += layer.node_bytes[i];
+  }
+  return bytes;
+}
+
+std::string NodeBytesFigure(const RunHistory& run, size_t number) {
+  const std::vector<double> bytes = NodeBytes(run);
+  const auto nodes = static_cast<size_t>(std::lround(std::sqrt(bytes.size())));
+  const double total = std::accumulate(bytes.begin(), bytes.end(), 0.0);
+  if (nodes == 0 || nodes * nodes != bytes.size() || total <= 0.0) return "";
+  HeatMap map;
+  map.text = {absl::StrCat("chart-node-bytes-", number),
+              absl::StrCat("Bytes from node (row) to node (column)",
+                           number == 0 ? "" : absl::StrCat(": ", run.name)),
+              "Bytes between nodes against an even share.", ""};
+  std::vector<std::vector<std::string>> rows(1, {"from \\ to"});
+  for (size_t from = 0; from < nodes; ++from) {
+    map.row_names.push_back(absl::StrCat("node ", from));
+    rows[0].push_back(absl::StrCat("node ", from));
+    std::vector<std::string> row = {absl::StrCat("node ", from)};
+    for (size_t to = 0; to < nodes; ++to) {
+      const double value = bytes[from * nodes + to];
+      map.ratios.push_back(value * static_cast<double>(bytes.size()) / total);
+      row.push_back(absl::StrCat(FormatFigure(value), "B"));
+    }
+    rows.push_back(std::move(row));
+  }
+  map.text.note = absl::StrCat("All steps together: ", FormatFigure(total),
+                               "B, of which the diagonal stays on its node.");
+  map.x_label = "to node";
+  map.rows = map.columns = static_cast<int>(nodes);
+  return absl::StrCat(
+      DrawHeatMap(map),
+      nodes <= 16 ? absl::StrCat("<div class=\"card\">", HtmlTable(rows), "</div>") : "");
+}
+
+// The mean over the layers that have the figure, bucket by bucket of the first one.
+void AddLayerCurves(const RunHistory& run, Series LayerHistory::*series, const std::string& name,
+                    int style, bool dashed, LineChart& chart) {
+  for (const LayerHistory& layer : run.layers) {
+    if ((layer.*series).empty()) continue;
+    chart.curves.push_back(
+        MakeCurve(absl::StrCat(name, ", layer ", layer.layer), layer.*series, style));
+    chart.curves.back().dashed = dashed;
+    return;  // one layer shows how good the prediction is; all of them would hide it
+  }
+}
+
+std::string PredictionChart(const RunHistory& run, size_t number) {
+  LineChart chart;
+  chart.text = {absl::StrCat("chart-exchange-", number),
+                "Seconds of the exchange: predicted and measured", "",
+                "Predicted from the plan's bytes and the links' measured latency and bandwidth."};
+  chart.x_label = "step";
+  chart.y_label = "seconds";
+  chart.include = 0.0;
+  AddLayerCurves(run, &LayerHistory::measured_seconds, "measured", 0, false, chart);
+  AddLayerCurves(run, &LayerHistory::predicted_seconds, "predicted", 1, true, chart);
+  return chart.curves.size() < 2 ? "" : DrawLineChart(chart);
+}
+
+std::string LocalityChart(const RunHistory& run, size_t number) {
+  LineChart chart;
+  chart.text = {absl::StrCat("chart-locality-", number),
+                "Share of the copies that stay on their node", "", ""};
+  chart.x_label = "step";
+  for (const LayerHistory& layer : run.layers) {
+    if (layer.local_share.empty() || chart.curves.size() >= kNumStyles) continue;
+    chart.curves.push_back(MakeCurve(absl::StrCat("layer ", layer.layer), layer.local_share,
+                                     static_cast<int>(chart.curves.size())));
+  }
+  return chart.curves.empty() ? "" : DrawLineChart(chart);
+}
+
+}  // namespace
+
+Section ExchangeSection(const Runs& runs) {
+  std::string figures;
+  bool any_bytes = false;
+  bool any_prediction = false;
+  for (size_t i = 0; i < runs.size(); ++i) {
+    const std::string bytes = NodeBytesFigure(runs[i], i);
+    const std::string prediction = PredictionChart(runs[i], i);
+    any_bytes = any_bytes || !bytes.empty();
+    any_prediction = any_prediction || !prediction.empty();
+    absl::StrAppend(&figures, prediction, LocalityChart(runs[i], i), bytes);
+  }
+  std::string html = figures.empty() ? "" : Grid(figures);
+  if (!any_bytes) {
+    absl::StrAppend(&html, Absent("Bytes between nodes: not recorded. The run used one rank or one "
+                                  "node, has no MoE layers, or was made by an older version."));
+  }
+  if (!any_prediction) {
+    absl::StrAppend(&html,
+                    Absent("Predicted against measured exchange time: not recorded. The run used "
+                           "one rank, its links were not measured, or an older version made it."));
+  }
+  return {"exchange", "Exchange", html};
+}
+
+Section TimeSection(const Runs& runs) {
+  std::string figures = absl::StrCat(
+      TimeBars(runs), runs.size() == 1 ? TimeCurves(runs[0]) : "",
+      DrawFigureOfRuns(
+          runs, {"chart-speed", "Tokens a second", "tokens a second", "",
+                 [](const RunHistory& run) -> const Series& { return run.tokens_per_second; }}),
+      DrawFigureOfRuns(runs,
+                       {"chart-mfu", "Model FLOP/s over the measured GEMM ceiling (MFU)", "MFU", "",
+                        [](const RunHistory& run) -> const Series& { return run.mfu; }}));
+  return {"time", "Time", figures.empty() ? Absent("No step has finished yet.") : Grid(figures)};
+}
+
+}  // namespace equipoise::launcher

@@ -1,0 +1,189 @@
+// Overview and losses.
+
+#include <algorithm>
+#include <cmath>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "launcher/chart/markup.h"
+#include "launcher/report/curves.h"
+#include "launcher/report/run_sections.h"
+
+namespace equipoise::launcher {
+namespace {
+
+std::string Tile(const std::string& value, const std::string& name) {
+  return absl::StrCat("<div class=\"tile\"><b>", EscapeMarkup(value), "</b><span>",
+                      EscapeMarkup(name), "</span></div>");
+}
+
+std::string LastOf(const Series& series) {
+  return series.empty() ? "" : FormatFigure(series.last());
+}
+std::string MeanOf(const Series& series) {
+  return series.empty() ? "" : FormatFigure(series.mean());
+}
+
+const ValidationRow* LastValidation(const RunHistory& run) {
+  return run.validations.empty() ? nullptr : &run.validations.back().row;
+}
+
+// "Gini, worst layer (chance: 0.015)"
+std::string BesideFloor(const std::string& name, const BalanceHistory& figure) {
+  if (figure.floor.empty()) return name;
+  return absl::StrCat(name, " (chance: ", absl::StrFormat("%.3g", figure.floor.last()), ")");
+}
+
+// What is known of a run at a glance, as (name, value); an empty value is absent.
+NamedTexts Glance(const RunHistory& run) {
+  const ValidationRow* validation = LastValidation(run);
+  const auto number = [](double value) { return std::isfinite(value) ? FormatFigure(value) : ""; };
+  return {{"state", run.state},
+          {"last step", absl::StrCat(run.last_step)},
+          {"tokens", run.tokens > 0.0 ? FormatFigure(run.tokens) : ""},
+          {"cross entropy, last step", LastOf(run.cross_entropy)},
+          {"validation loss", validation != nullptr ? number(validation->loss) : ""},
+          {"bits per byte", validation != nullptr ? number(validation->bits_per_byte) : ""},
+          {"tokens a second, mean", MeanOf(run.tokens_per_second)},
+          {"MFU, mean", MeanOf(run.mfu)},
+          {BesideFloor("Gini, worst layer", run.gini), LastOf(run.gini.worst)},
+          {BesideFloor("busiest over mean, worst layer", run.max_over_mean),
+           LastOf(run.max_over_mean.worst)}};
+}
+
+// What a reader must know before believing the rest.
+std::string Warnings(const RunHistory& run) {
+  std::vector<std::string> texts;
+  if (run.num_steps == 0) {
+    texts.emplace_back("This run has no finished step: there is nothing to draw yet.");
+  }
+  if (run.state == "failed") texts.push_back(absl::StrCat("The run failed: ", run.reason));
+  if (run.num_not_finite > 0) {
+    texts.push_back(absl::StrCat(run.num_not_finite, " steps have a loss that is not finite."));
+  }
+  if (run.num_skipped_rows > 0) {
+    texts.push_back(absl::StrCat(run.num_skipped_rows,
+                                 " damaged or unfinished lines of metrics.jsonl were left out."));
+  }
+  if (run.num_skipped_records > 0) {
+    texts.push_back(absl::StrCat(run.num_skipped_records,
+                                 " damaged or unfinished records of router.bin were left out."));
+  }
+  std::string html;
+  for (const std::string& text : texts) {
+    absl::StrAppend(&html, "<p class=\"absent warn\">", EscapeMarkup(run.name), ": ",
+                    EscapeMarkup(text), "</p>\n");
+  }
+  return html;
+}
+
+std::string ComparisonTable(const Runs& runs) {
+  std::vector<std::vector<std::string>> rows(1);
+  rows[0].emplace_back("run");
+  for (const auto& [name, value] : Glance(runs[0])) rows[0].push_back(name);
+  for (const RunHistory& run : runs) {
+    std::vector<std::string>& row = rows.emplace_back();
+    row.push_back(run.name);
+    for (const auto& [name, value] : Glance(run)) row.push_back(value);
+  }
+  return absl::StrCat("<div class=\"card\">", HtmlTable(rows), "</div>\n");
+}
+
+Curve ValidationCurve(const RunHistory& run, const std::string& name, int style) {
+  Curve curve;
+  curve.name = name;
+  curve.style = style;
+  curve.dots = true;
+  for (const ValidationPoint& point : run.validations) {
+    const double loss = point.row.loss;
+    curve.points.push_back({static_cast<double>(point.step), loss, loss, loss});
+  }
+  return curve;
+}
+
+std::string LossChart(const Runs& runs) {
+  LineChart chart;
+  chart.text = {"chart-loss", "Cross entropy", "", ""};
+  chart.x_label = "step";
+  chart.y_label = "nats per token";
+  chart.marks = MarksOf(runs);
+  for (size_t i = 0; i < runs.size(); ++i) {
+    if (runs[i].cross_entropy.empty()) continue;
+    const std::string name = runs.size() == 1 ? "training" : runs[i].name;
+    chart.curves.push_back(MakeCurve(name, runs[i].cross_entropy, static_cast<int>(i)));
+    chart.text.note = BucketNote(runs[i].cross_entropy);
+    absl::StrAppend(&chart.text.summary, runs[i].name, " ends at ",
+                    FormatFigure(runs[i].cross_entropy.last()), ". ");
+  }
+  if (runs.size() == 1 && !runs[0].validations.empty()) {
+    chart.curves.push_back(ValidationCurve(runs[0], "validation", 1));
+  }
+  return chart.curves.empty() ? "" : DrawLineChart(chart);
+}
+
+std::string ValidationChart(const Runs& runs) {
+  LineChart chart;
+  chart.text = {"chart-validation", "Validation loss", "", ""};
+  chart.x_label = "step";
+  chart.y_label = "nats per token";
+  for (size_t i = 0; i < runs.size(); ++i) {
+    if (runs[i].validations.empty()) continue;
+    chart.curves.push_back(ValidationCurve(runs[i], runs[i].name, static_cast<int>(i)));
+  }
+  return chart.curves.empty() || runs.size() == 1 ? "" : DrawLineChart(chart);
+}
+
+// A curve a domain, of one run.
+std::string DomainLossChart(const RunHistory& run) {
+  const ValidationRow* last = LastValidation(run);
+  if (last == nullptr || last->domain_losses.size() < 2) return "";
+  LineChart chart;
+  chart.text = {"chart-domain-loss", "Validation loss by domain", "", ""};
+  chart.x_label = "step";
+  chart.y_label = "nats per token";
+  for (size_t d = 0; d < last->domain_losses.size(); ++d) {
+    Curve curve;
+    curve.name = last->domain_losses[d].first;
+    curve.style = static_cast<int>(d);
+    curve.dashed = d >= kNumStyles;
+    for (const ValidationPoint& point : run.validations) {
+      if (point.row.domain_losses.size() <= d) continue;
+      const double loss = point.row.domain_losses[d].second;
+      curve.points.push_back({static_cast<double>(point.step), loss, loss, loss});
+    }
+    chart.curves.push_back(std::move(curve));
+  }
+  return DrawLineChart(chart);
+}
+
+}  // namespace
+
+Section OverviewSection(const Runs& runs) {
+  std::string html;
+  for (const RunHistory& run : runs) absl::StrAppend(&html, Warnings(run));
+  if (runs.size() > 1) {
+    absl::StrAppend(&html, ComparisonTable(runs));
+  } else {
+    absl::StrAppend(&html, "<div class=\"tiles\">");
+    for (const auto& [name, value] : Glance(runs[0])) {
+      if (!value.empty()) absl::StrAppend(&html, Tile(value, name));
+    }
+    absl::StrAppend(&html, "</div>\n");
+  }
+  return {"overview", "Overview", html};
+}
+
+Section LossSection(const Runs& runs) {
+  std::string figures = LossChart(runs);
+  absl::StrAppend(
+      &figures, ValidationChart(runs), runs.size() == 1 ? DomainLossChart(runs[0]) : "",
+      DrawFigureOfRuns(runs,
+                       {"chart-learning-rate", "Learning rate", "learning rate", "",
+                        [](const RunHistory& run) -> const Series& { return run.learning_rate; }}),
+      DrawFigureOfRuns(runs,
+                       {"chart-gradient-norm", "Gradient norm before clipping", "gradient norm", "",
+                        [](const RunHistory& run) -> const Series& { return run.gradient_norm; }}));
+  return {"loss", "Loss", figures.empty() ? Absent("No step has finished yet.") : Grid(figures)};
+}
+
+}  // namespace equipoise::launcher

@@ -1,0 +1,136 @@
+#include "launcher/report/run_files.h"
+
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "core/base/status_macros.h"
+#include "core/telemetry/event_log.h"
+#include "core/telemetry/run_directory.h"
+
+namespace equipoise::launcher {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// Empty if the file cannot be read.
+std::string TextOf(const FileSystem& files, const std::string& path) {
+  const auto view = files.Map(path);
+  return view.ok() ? std::string((*view)->text()) : std::string();
+}
+
+// null for a text that is no JSON, such as the first half of one.
+Json ParseJson(const std::string& text) {
+  Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  return json.is_discarded() ? Json() : json;
+}
+
+std::string StringAt(const Json& json, const char* key) {
+  const auto found = json.find(key);
+  return found != json.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+void ReadStatus(const FileSystem& files, RunHistory& run) {
+  const Json status = ParseJson(TextOf(files, JoinPath(run.path, "STATUS.json")));
+  if (!status.is_object()) return;
+  run.state = StringAt(status, "state");
+  run.reason = StringAt(status, "reason");
+}
+
+// "node1 (4 ranks), node2 (4 ranks)"
+std::string DescribeHosts(const Json& hosts) {
+  std::vector<std::pair<std::string, int>> counts;
+  for (const Json& host : hosts) {
+    const std::string name = host.is_string() ? host.get<std::string>() : "?";
+    if (counts.empty() || counts.back().first != name) counts.emplace_back(name, 0);
+    ++counts.back().second;
+  }
+  std::vector<std::string> texts;
+  for (const auto& [name, count] : counts) {
+    texts.push_back(absl::StrCat(name, " (", count, count == 1 ? " rank)" : " ranks)"));
+  }
+  return absl::StrJoin(texts, ", ");
+}
+
+NamedTexts DescribeStart(const Json& start) {
+  NamedTexts texts = {{"started", StringAt(start, "start_time")}};
+  if (start.contains("hosts") && start["hosts"].is_array()) {
+    texts.emplace_back("hosts", DescribeHosts(start["hosts"]));
+  }
+  if (start.contains("command_line") && start["command_line"].is_array()) {
+    std::vector<std::string> words;
+    for (const Json& word : start["command_line"]) {
+      if (word.is_string()) words.push_back(word.get<std::string>());
+    }
+    texts.emplace_back("command", absl::StrJoin(words, " "));
+  }
+  texts.emplace_back("configuration's hash", StringAt(start, "config_hash"));
+  for (const char* group : {"versions", "environment"}) {
+    if (!start.contains(group) || !start[group].is_object()) continue;
+    for (const auto& [name, value] : start[group].items()) {
+      texts.emplace_back(name, value.is_string() ? value.get<std::string>() : value.dump());
+    }
+  }
+  return texts;
+}
+
+void ReadStarts(const FileSystem& files, RunHistory& run) {
+  const Json json = ParseJson(TextOf(files, JoinPath(run.path, "run.json")));
+  if (!json.is_object() || !json.contains("starts") || !json["starts"].is_array()) return;
+  for (const Json& start : json["starts"]) {
+    if (start.is_object()) run.starts.push_back(DescribeStart(start));
+  }
+}
+
+void ReadEvents(const FileSystem& files, RunHistory& run) {
+  const std::vector<std::string> lines =
+      absl::StrSplit(TextOf(files, JoinPath(run.path, kEventLogName)), '\n', absl::SkipEmpty());
+  for (const std::string& line : lines) {
+    const Json row = ParseJson(line);
+    if (!row.is_object()) continue;
+    HistoryEvent event = {StringAt(row, "time"), 0, StringAt(row, "event"), StringAt(row, "text")};
+    if (row.contains("step") && row["step"].is_number_integer()) event.step = row["step"];
+    run.events.push_back(std::move(event));
+  }
+}
+
+}  // namespace
+
+absl::Status CheckIsRun(const FileSystem& files, const std::string& path) {
+  if (!files.Exists(path)) {
+    return absl::NotFoundError(absl::StrCat("there is nothing at '", path,
+                                            "': name the directory of a run, as `equipoise train` "
+                                            "prints it, or of a sweep"));
+  }
+  const Json run = ParseJson(TextOf(files, JoinPath(path, "run.json")));
+  if (run.is_object() && run.contains("format") && run["format"].is_number_integer() &&
+      run["format"] > kRunDirectoryFormat) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the run directory '", path, "' has format ", run["format"].get<int64_t>(),
+                     ", this program reads up to ", kRunDirectoryFormat,
+                     ": a newer Equipoise wrote it; use that"));
+  }
+  for (const char* name : {"metrics.jsonl", "run.json", "STATUS.json"}) {
+    if (files.Exists(JoinPath(path, name))) return absl::OkStatus();
+  }
+  return absl::NotFoundError(
+      absl::StrCat("'", path, "' is no run directory: it has no metrics.jsonl, run.json or ",
+                   "STATUS.json, and no sweep.json; name the directory of a run or of a sweep"));
+}
+
+absl::Status ReadRunFiles(const FileSystem& files, RunHistory& run) {
+  EQ_RETURN_IF_ERROR(CheckIsRun(files, run.path));
+  std::string path = run.path;
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  run.name = BaseNameOf(path);
+  ReadStatus(files, run);
+  ReadStarts(files, run);
+  ReadEvents(files, run);
+  run.config_text = TextOf(files, JoinPath(run.path, kResolvedConfigFile));
+  run.config = FlattenConfig(run.config_text);
+  return absl::OkStatus();
+}
+
+}  // namespace equipoise::launcher

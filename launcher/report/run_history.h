@@ -1,0 +1,118 @@
+#ifndef EQUIPOISE_LAUNCHER_REPORT_RUN_HISTORY_H_
+#define EQUIPOISE_LAUNCHER_REPORT_RUN_HISTORY_H_
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "core/telemetry/phase.h"
+#include "launcher/report/metrics_row.h"
+#include "launcher/report/series.h"
+
+namespace equipoise::launcher {
+
+// The last steps' counts of a layer, and their sum.
+class CountWindow {
+ public:
+  explicit CountWindow(size_t steps) : steps_(steps) {}
+  void Add(std::span<const int64_t> counts);
+  const std::vector<int64_t>& sums() const { return sums_; }
+  int64_t num_steps() const { return static_cast<int64_t>(rows_.size()); }
+
+ private:
+  const size_t steps_;
+  std::deque<std::vector<int64_t>> rows_;
+  std::vector<int64_t> sums_;
+};
+
+// One MoE layer over the steps.
+struct LayerHistory {
+  LayerHistory(int index, size_t window) : layer(index), last_counts(window) {}
+
+  int layer = 0;
+  Series gini;
+  Series min_max;
+  Series max_over_mean;
+  Series local_share;
+  Series predicted_seconds;
+  Series measured_seconds;
+  LoadGrid load;
+  CountWindow last_counts;
+  std::vector<double> node_bytes;  // [N * N], summed over all steps; empty if not recorded
+};
+
+// A figure of balance over the steps, of all MoE layers together.
+struct BalanceHistory {
+  Series worst;
+  Series mean;
+  Series floor;  // mean over the layers of what chance alone would give
+};
+
+struct ValidationPoint {
+  int64_t step = 0;
+  ValidationRow row;
+};
+
+// A line of events.jsonl.
+struct HistoryEvent {
+  std::string time;
+  int64_t step = 0;
+  std::string event;  // "start", "checkpoint", "warning", "end"
+  std::string text;
+};
+
+// A start of the run, from run.json: what people look up, as (name, value).
+using NamedTexts = std::vector<std::pair<std::string, std::string>>;
+
+// Everything a report says of a run, in bounded memory. A value.
+struct RunHistory {
+  std::string path;
+  std::string name;  // of the directory
+  std::string state;
+  std::string reason;
+
+  int64_t num_steps = 0;
+  int64_t last_step = 0;
+  double tokens = 0.0;
+  int64_t num_not_finite = 0;       // steps whose cross entropy was no number
+  int64_t num_skipped_rows = 0;     // damaged lines of metrics.jsonl
+  int64_t num_skipped_records = 0;  // of router.bin
+  bool counts_from_router_log = false;
+  int window = 0;  // steps of LayerHistory::last_counts
+
+  Series loss;
+  Series cross_entropy;
+  Series learning_rate;
+  Series gradient_norm;
+  Series tokens_per_second;
+  Series mfu;
+  std::array<Series, kNumPhases> time;  // seconds a step
+  BalanceHistory gini;
+  BalanceHistory min_max;
+  BalanceHistory max_over_mean;
+  std::vector<LayerHistory> layers;
+  std::vector<ValidationPoint> validations;
+
+  std::vector<HistoryEvent> events;
+  std::vector<NamedTexts> starts;
+  std::string config_text;
+  std::map<std::string, std::string> config;  // "moe.num_experts" -> "8"
+};
+
+// Reads a run directory, finished or not; a missing or damaged file leaves out what it would say,
+// and is counted. NotFound with what to do: the path is no run. FailedPrecondition: a newer version
+// wrote it.
+absl::StatusOr<RunHistory> ReadRun(const std::string& path, int window);
+
+// The fields of a configuration in text format, by their paths.
+std::map<std::string, std::string> FlattenConfig(const std::string& text);
+
+}  // namespace equipoise::launcher
+
+#endif  // EQUIPOISE_LAUNCHER_REPORT_RUN_HISTORY_H_

@@ -1,0 +1,221 @@
+#include "launcher/report/sweep_sections.h"
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "core/base/status_macros.h"
+#include "core/io/file_system.h"
+#include "launcher/chart/markup.h"
+#include "launcher/chart/scatter_chart.h"
+#include "launcher/report/curves.h"
+#include "launcher/report/run_history.h"
+#include "launcher/sweep/sweep_report.h"
+#include "launcher/sweep/trial_store.h"
+
+namespace equipoise::launcher {
+namespace {
+
+// More curves than this cannot be told apart: two of each colour, one of them dashed.
+constexpr size_t kMaxCurves = 2 * kNumStyles;
+
+struct Sweep {
+  SweepReport report;
+  std::string prefix;
+  // A run for each of the first points, to draw its curves from.
+  std::vector<RunHistory> runs;
+};
+
+std::string PointName(const SweepReport& report, size_t index) {
+  const ReportedPoint& point = report.points[index];
+  std::vector<std::string> texts;
+  for (size_t i = 0; i < point.labels.size(); ++i) {
+    texts.push_back(absl::StrCat(report.point_axes[i], "=", point.labels[i]));
+  }
+  return texts.empty() ? "all trials" : absl::StrJoin(texts, " ");
+}
+
+std::string NumberedName(const SweepReport& report, size_t index) {
+  return absl::StrCat(index + 1, ": ", PointName(report, index));
+}
+
+// The mean to the digit that the interval leaves certain, or one beyond.
+std::string Interval(const std::optional<MeanInterval>& value) {
+  if (!value.has_value()) return "";
+  const double half = value->half_width.value_or(0.0);
+  // What seeds do not change differs by rounding at most.
+  if (half <= std::abs(value->mean) * 1e-9) return FormatFigure(value->mean);
+  if (std::abs(value->mean) >= 1e4) {
+    return absl::StrCat(FormatFigure(value->mean), " ± ",
+                        FormatFigure(std::stod(absl::StrFormat("%.1e", half))));
+  }
+  const int digits = std::clamp(static_cast<int>(std::ceil(1.0 - std::log10(half))), 0, 6);
+  return absl::StrFormat("%.*f ± %.*f", digits, value->mean, digits, half);
+}
+
+std::string PointTable(const SweepReport& report) {
+  std::vector<std::pair<Figure, std::string>> columns;
+  const auto add = [&](const std::optional<Figure>& figure, const char* title) {
+    if (figure.has_value()) columns.emplace_back(*figure, title);
+  };
+  add(report.loss, report.loss == Figure::kValidationLoss ? "validation loss" : "training loss");
+  add(Figure::kBitsPerByte, "bits per byte");
+  add(report.balance, "Gini");
+  add(report.balance == Figure::kHeldOutGiniMean ? Figure::kHeldOutGiniFloor : Figure::kGiniFloor,
+      "Gini by chance");
+  add(Figure::kMaxOverMeanWorst, "busiest / mean, worst layer");
+  add(report.time, "tokens a second");
+  add(Figure::kRouteShare, "router's share of time");
+  add(Figure::kExchangeShare, "exchange's share");
+  std::vector<std::vector<std::string>> rows = {{"", "point", "finished", "frontier"}};
+  for (const auto& [figure, title] : columns) rows[0].push_back(title);
+  for (size_t i = 0; i < report.points.size(); ++i) {
+    const ReportedPoint& point = report.points[i];
+    std::vector<std::string> row = {
+        absl::StrCat(i + 1), PointName(report, i),
+        absl::StrCat(point.num_finished, "/", point.num_trials),
+        absl::StrCat(point.on_frontier ? "●" : "", point.is_best ? " best" : "")};
+    for (const auto& [figure, title] : columns) row.push_back(Interval(point[figure]));
+    rows.push_back(std::move(row));
+  }
+  return absl::StrCat("<div class=\"card\">", HtmlTable(rows), "</div>\n");
+}
+
+const char* AxisName(Figure figure) {
+  switch (figure) {
+    case Figure::kValidationLoss:
+      return "validation loss, nats per token";
+    case Figure::kTrainingLoss:
+      return "training loss, nats per token";
+    case Figure::kHeldOutGiniMean:
+      return "held-out Gini, mean of layers";
+    case Figure::kGiniMean:
+      return "Gini, mean of layers";
+    case Figure::kTokensPerSecond:
+      return "tokens a second";
+    default:
+      return Name(figure);
+  }
+}
+
+std::string ParetoChart(const Sweep& sweep, const char* id, const std::optional<Figure>& x,
+                        const std::optional<Figure>& y, const char* title) {
+  if (!x.has_value() || !y.has_value()) return "";
+  ScatterChart chart;
+  chart.text = {absl::StrCat(sweep.prefix, id), title, "",
+                "Crosses are 95 % confidence intervals over seeds; numbers are the table's rows."};
+  chart.x_label = AxisName(*x);
+  chart.y_label = AxisName(*y);
+  chart.highlight_name = "on the Pareto frontier of loss, balance and speed";
+  chart.other_name = "beaten: another is as good in all, better in one";
+  for (size_t i = 0; i < sweep.report.points.size(); ++i) {
+    const ReportedPoint& point = sweep.report.points[i];
+    if (!point[*x].has_value() || !point[*y].has_value()) continue;
+    chart.points.push_back({NumberedName(sweep.report, i), absl::StrCat(i + 1), point[*x]->mean,
+                            point[*y]->mean, point[*x]->half_width, point[*y]->half_width,
+                            point.on_frontier});
+    if (point.on_frontier) {
+      absl::StrAppend(&chart.text.summary, NumberedName(sweep.report, i), " is on the frontier. ");
+    }
+  }
+  return chart.points.empty() ? "" : DrawScatterChart(chart);
+}
+
+// The first trial of each point that has rows.
+std::vector<RunHistory> ReadCurves(const TrialStore& store, const SweepReport& report, int window) {
+  std::vector<RunHistory> runs;
+  for (size_t i = 0; i < report.points.size() && runs.size() < kMaxCurves; ++i) {
+    for (const ReportedTrial& trial : report.trials) {
+      std::vector<std::string> labels;
+      for (size_t axis = 0; axis < report.axes.size(); ++axis) {
+        if (!report.axes[axis].is_seed) labels.push_back(trial.plan.labels[axis]);
+      }
+      if (labels != report.points[i].labels || trial.figures.num_steps() == 0) continue;
+      absl::StatusOr<RunHistory> run = ReadRun(store.trial_path(trial.plan.id), window);
+      if (!run.ok()) continue;
+      run->name = NumberedName(report, i);
+      runs.push_back(*std::move(run));
+      break;
+    }
+  }
+  return runs;
+}
+
+std::string CurveChart(const Sweep& sweep, const char* id, const char* title, const char* y_label,
+                       const std::function<const Series&(const RunHistory&)>& series) {
+  LineChart chart;
+  chart.text = {absl::StrCat(sweep.prefix, id), title, "",
+                "One trial of each point: its first seed."};
+  if (sweep.runs.size() < sweep.report.points.size()) {
+    absl::StrAppend(&chart.text.note, " ", sweep.runs.size(), " of ", sweep.report.points.size(),
+                    " points.");
+  }
+  chart.x_label = "step";
+  chart.y_label = y_label;
+  for (size_t i = 0; i < sweep.runs.size(); ++i) {
+    if (series(sweep.runs[i]).empty()) continue;
+    chart.curves.push_back(
+        MakeCurve(sweep.runs[i].name, series(sweep.runs[i]), static_cast<int>(i)));
+    Curve& curve = chart.curves.back();
+    curve.dashed = i >= kNumStyles;
+    // A band for each of many curves would hide them all.
+    for (CurvePoint& point : curve.points) point.low = point.high = point.y;
+  }
+  return chart.curves.empty() ? "" : DrawLineChart(chart);
+}
+
+std::string Failures(const SweepReport& report) {
+  std::string html;
+  for (const ReportedTrial& trial : report.trials) {
+    if (trial.status.state != TrialState::kFailed) continue;
+    absl::StrAppend(&html, "<p class=\"absent warn\">Trial ", EscapeMarkup(trial.plan.id), " (",
+                    EscapeMarkup(absl::StrJoin(trial.plan.labels, ", ")),
+                    ") failed: ", EscapeMarkup(trial.status.reason), "</p>\n");
+  }
+  return html;
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<Section>> SweepSections(const std::string& path,
+                                                   const std::string& prefix, int window) {
+  const std::unique_ptr<FileSystem> files = NewPosixFileSystem();
+  const TrialStore store(*files, path);
+  Sweep sweep;
+  EQ_ASSIGN_OR_RETURN(sweep.report, MakeSweepReport(store, window));
+  const SweepReport& report = sweep.report;
+  sweep.prefix = prefix;
+  sweep.runs = ReadCurves(store, report, window);
+  std::string pareto = absl::StrCat(
+      ParetoChart(sweep, "chart-pareto-balance", report.balance, report.loss, "Loss and balance"),
+      ParetoChart(sweep, "chart-pareto-time", report.time, report.loss, "Loss and speed"),
+      ParetoChart(sweep, "chart-pareto-cost", report.time, report.balance, "Balance and speed"));
+  if (pareto.empty()) pareto = Absent("No trial has finished yet.");
+  const std::string curves = absl::StrCat(
+      CurveChart(sweep, "chart-curves-loss", "Cross entropy", "nats per token",
+                 [](const RunHistory& run) -> const Series& { return run.cross_entropy; }),
+      CurveChart(sweep, "chart-curves-gini", "Gini, worst layer", "Gini",
+                 [](const RunHistory& run) -> const Series& { return run.gini.worst; }),
+      CurveChart(sweep, "chart-curves-max", "Busiest expert over the mean, worst layer",
+                 "busiest / mean",
+                 [](const RunHistory& run) -> const Series& { return run.max_over_mean.worst; }));
+  std::vector<Section> sections;
+  sections.push_back({absl::StrCat(prefix, "points"), absl::StrCat("Sweep ", report.name),
+                      absl::StrCat(Failures(report), PointTable(report),
+                                   Paragraph(absl::StrCat(
+                                       "Means over the finished trials of a point ± half the 95 % ",
+                                       "confidence interval over seeds (Student's t). Balance of ",
+                                       "the last ", report.window, " steps together.")))});
+  sections.push_back(
+      {absl::StrCat(prefix, "pareto"), "Pareto plots", pareto[1] == 'f' ? Grid(pareto) : pareto});
+  sections.push_back({absl::StrCat(prefix, "curves"), "Curves",
+                      curves.empty() ? Absent("No trial has begun yet.") : Grid(curves)});
+  return sections;
+}
+
+}  // namespace equipoise::launcher

@@ -1,0 +1,156 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <zlib.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "launcher/chart/heat_map.h"
+#include "launcher/chart/line_chart.h"
+#include "launcher/chart/markup.h"
+#include "launcher/chart/png.h"
+#include "launcher/chart/scale.h"
+
+namespace equipoise::launcher {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+
+TEST(MarkupTest, TextCannotLeaveItsElement) {
+  EXPECT_EQ(EscapeMarkup("<b a=\"1\">&"), "&lt;b a=&quot;1&quot;&gt;&amp;");
+  EXPECT_EQ(EscapeMarkup("gr\xc3\xbc\xc3\x9f\xe2\x82\xac"), "gr\xc3\xbc\xc3\x9f\xe2\x82\xac");
+  EXPECT_EQ(EscapeMarkup("\xff\xc3"), "\xEF\xBF\xBD\xEF\xBF\xBD");
+  EXPECT_EQ(EscapeMarkup(std::string("a\0\x1b\nb", 5)), "a\nb");
+}
+
+TEST(MarkupTest, FiguresAreShort) {
+  EXPECT_EQ(FormatFigure(0.0), "0");
+  EXPECT_EQ(FormatFigure(9999.0), "9999");
+  EXPECT_EQ(FormatFigure(12345.0), "12.35k");
+  EXPECT_EQ(FormatFigure(-2.5e6), "-2.5M");
+  EXPECT_EQ(FormatFigure(kNaN), "nan");
+  EXPECT_EQ(Coordinate(-0.04), "0");
+  EXPECT_EQ(Coordinate(12.345), "12.3");
+}
+
+Range RangeOf(std::vector<double> values) {
+  Range range;
+  for (const double value : values) range.Include(value);
+  return range;
+}
+
+TEST(ScaleTest, LinearTicksAreRoundAndEncloseTheValues) {
+  const Scale scale = Scale::Linear(RangeOf({0.013, 0.87, kNaN}), 100.0, 0.0);
+  EXPECT_THAT(scale.ticks(),
+              ElementsAre(0.0, ::testing::DoubleNear(0.2, 1e-12), ::testing::DoubleNear(0.4, 1e-12),
+                          ::testing::DoubleNear(0.6, 1e-12), ::testing::DoubleNear(0.8, 1e-12),
+                          ::testing::DoubleNear(1.0, 1e-12)));
+  EXPECT_EQ(scale(0.0), 100.0);
+  EXPECT_EQ(scale(1.0), 0.0);
+  EXPECT_EQ(scale.Label(0.2), "0.2");
+}
+
+TEST(ScaleTest, EmptyAndSingleRangesHaveAScale) {
+  for (const std::vector<double>& values :
+       {std::vector<double>{}, {0.0}, {5.0}, {-3.0, -3.0}, {1e-300}, {1e300}}) {
+    const Scale scale = Scale::Linear(RangeOf(values), 0.0, 100.0);
+    EXPECT_GE(scale.ticks().size(), 2U);
+    EXPECT_LE(scale.ticks().size(), 12U);
+    for (const double value : values) EXPECT_TRUE(std::isfinite(scale(value)));
+  }
+}
+
+TEST(ScaleTest, LogarithmicTicksArePowersOfTen) {
+  const Scale scale = Scale::Logarithmic(RangeOf({0.5, 20000.0}), 0.0, 100.0);
+  EXPECT_THAT(scale.ticks(), ElementsAre(1.0, 10.0, 100.0, 1000.0, 10000.0));
+  EXPECT_NEAR(scale(100.0) - scale(10.0), scale(1000.0) - scale(100.0), 1e-9);
+}
+
+uint32_t BigEndian(const std::string& bytes, size_t at) {
+  uint32_t value = 0;
+  for (size_t i = 0; i < 4; ++i) value = value << 8 | static_cast<unsigned char>(bytes[at + i]);
+  return value;
+}
+
+TEST(PngTest, ChunksAreThoseOfTheStandard) {
+  const std::vector<uint8_t> pixels = {0, 1, 2, 2, 1, 0};
+  const std::string png = EncodePng(pixels, 3, {{1, 2, 3}, {4, 5, 6}, {7, 8, 9}});
+  ASSERT_EQ(png.substr(0, 8), "\x89PNG\r\n\x1a\n");
+  std::vector<std::string> names;
+  std::string compressed;
+  for (size_t at = 8; at < png.size();) {
+    const uint32_t size = BigEndian(png, at);
+    const std::string checked = png.substr(at + 4, 4 + size);
+    EXPECT_EQ(BigEndian(png, at + 8 + size),
+              crc32(0, reinterpret_cast<const Bytef*>(checked.data()),
+                    static_cast<uInt>(checked.size())));
+    names.push_back(checked.substr(0, 4));
+    if (names.back() == "IDAT") compressed = checked.substr(4);
+    at += 12 + size;
+  }
+  EXPECT_THAT(names, ElementsAre("IHDR", "PLTE", "IDAT", "IEND"));
+  EXPECT_EQ(BigEndian(png, 16), 3U);  // wide
+  EXPECT_EQ(BigEndian(png, 20), 2U);  // high
+  std::string rows(100, '\0');
+  uLongf size = rows.size();
+  ASSERT_EQ(uncompress(reinterpret_cast<Bytef*>(rows.data()), &size,
+                       reinterpret_cast<const Bytef*>(compressed.data()), compressed.size()),
+            Z_OK);
+  EXPECT_EQ(rows.substr(0, size), std::string("\0\0\1\2\0\2\1\0", 8));
+}
+
+LineChart ChartOf(std::vector<CurvePoint> points) {
+  LineChart chart;
+  chart.text = {"id", "a <title>", "", ""};
+  chart.curves.push_back({"curve & co", std::move(points), 0, false, false});
+  return chart;
+}
+
+TEST(LineChartTest, NamesAreEscapedAndNothingIsNaN) {
+  const std::string html =
+      DrawLineChart(ChartOf({{1, 2, 1, 3}, {2, kNaN, kNaN, kNaN}, {3, 4, 4, 4}}));
+  EXPECT_THAT(html, HasSubstr("a &lt;title&gt;"));
+  EXPECT_THAT(html, HasSubstr("curve &amp; co"));
+  EXPECT_THAT(html, Not(HasSubstr("nan\"")));
+  EXPECT_THAT(html, HasSubstr("class=\"b0\"")) << "the band";
+  // Two pieces of the curve, on either side of the gap.
+  const size_t curve = html.find("class=\"s0\" d=");
+  ASSERT_NE(curve, std::string::npos);
+  const std::string path = html.substr(curve, html.find("/>", curve) - curve);
+  EXPECT_EQ(std::count(path.begin(), path.end(), 'M'), 2);
+}
+
+TEST(LineChartTest, AnySizeIsDrawn) {
+  for (const size_t size : {0U, 1U, 2U}) {
+    std::vector<CurvePoint> points(size, {1, 5, 5, 5});
+    EXPECT_THAT(DrawLineChart(ChartOf(points)), HasSubstr("</svg>"));
+  }
+  EXPECT_THAT(DrawLineChart(LineChart()), HasSubstr("</svg>"));
+}
+
+TEST(HeatMapTest, HasAPictureForEachColouringAndNumbersWhereThereIsRoom) {
+  HeatMap map;
+  map.text = {"id", "title", "", ""};
+  map.rows = 2;
+  map.columns = 2;
+  map.ratios = {0.0, 1.0, kNaN, 99.0};
+  map.row_names = {"one", "two"};
+  const std::string small = DrawHeatMap(map);
+  EXPECT_THAT(small, HasSubstr("class=\"on-light\""));
+  EXPECT_THAT(small, HasSubstr("class=\"on-dark\""));
+  EXPECT_THAT(small, HasSubstr(">99.00<"));
+  EXPECT_THAT(small, Not(HasSubstr(">nan<")));
+  map.columns = 200;
+  map.ratios.assign(400, 1.0);
+  EXPECT_THAT(DrawHeatMap(map), Not(HasSubstr(">1.00<")));
+}
+
+}  // namespace
+}  // namespace equipoise::launcher

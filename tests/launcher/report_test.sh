@@ -1,0 +1,171 @@
+#!/usr/bin/env bash
+# `equipoise report` and `equipoise telemetry` as a user meets them: a run, two runs, a sweep,
+# damaged and foreign directories, a long run; and the pages in headless Chromium where there is one.
+# report_test.sh PROGRAM MAKE_RUN
+set -uo pipefail
+
+program=$PWD/$1
+make_run=$PWD/$2
+browser=$PWD/tests/launcher/report_browser.py
+failures=0
+source configs/bazel/mpi_environment.sh
+mkdir -p "$TEST_TMPDIR/report"
+cd "$TEST_TMPDIR/report" || exit 1
+
+# run COMMAND...: sets `status`, `out`, `err`.
+run() {
+  "$@" >out.txt 2>err.txt
+  status=$?
+  out=$(<out.txt)
+  err=$(<err.txt)
+}
+
+fail() {
+  printf 'FAILED: %s\n--- status %s\n--- stdout\n%s\n--- stderr\n%s\n' "$1" "$status" \
+    "${out:0:2000}" "${err:0:2000}"
+  failures=$((failures + 1))
+}
+
+# expect STATUS STREAM TEXT NAME: of the last run.
+expect() {
+  local stream=$out
+  [[ $2 == err ]] && stream=$err
+  [[ $status == "$1" && $stream == *"$3"* ]] || fail "$4"
+}
+
+# expect_page FILE ID...: the page has an element with each id.
+expect_page() {
+  local file=$1 id
+  shift
+  for id in "$@"; do grep -q "id=\"$id\"" "$file" || fail "$file has no $id"; done
+  if grep -qE '(src|href)="(https?:)?//|<script|@import|url\(' "$file"; then
+    fail "$file loads something"
+  fi
+}
+
+for kind in train validation; do # any bytes are a corpus
+  for domain in a b; do
+    for ((i = 0; i < 300; ++i)); do echo "line $i of $kind $domain: $((i * i)) is $((i % 7))"; done \
+      >"$domain.$kind.bytes"
+  done
+done
+cat >base.textproto <<'END'
+steps: 30
+model { vocabulary: 257 hidden: 16 num_layers: 2 num_heads: 2 num_kv_heads: 2 }
+moe { num_experts: 4 top_k: 2 expert_width: 16 balance_loss { coefficient: 0.02 } }
+data {
+  domain { name: "a" train: "a.train.bytes" validation: "a.validation.bytes" }
+  domain { name: "b" train: "b.train.bytes" validation: "b.validation.bytes" }
+}
+batch { sequences: 4 sequence_length: 16 }
+optimizer { schedule { kind: COSINE peak: 3e-3 warmup_steps: 5 } }
+checkpoint { every_steps: 10 }
+validation { sequences: 2 every_steps: 10 }
+telemetry { progress: OFF }
+END
+charts=(chart-loss chart-learning-rate chart-gradient-norm chart-domain-loss chart-gini
+  chart-max-over-mean chart-min-max chart-lorenz-0 chart-load-0-0 chart-load-0-1 chart-domains-0-0
+  chart-time chart-time-curves chart-speed chart-timeline-0)
+
+# A run that was resumed: every sink has each step once.
+run "$program" train --config base.textproto --run_dir runs/one --set steps=20
+expect 0 out "run directory" "the first part of a run"
+run "$program" train --config base.textproto --run_dir runs/one --set steps=20 \
+  --set checkpoint.resume=runs/one/ckpt/step-00000010
+expect 0 out "resumed after step 10" "the second part of a run"
+steps=$("$program" telemetry dump runs/one --format jsonl | sed 's/^{"step":\([0-9]*\),.*/\1/')
+[[ $steps == "$(seq 1 20)" ]] || fail "router.bin has the steps $steps"
+run "$program" telemetry dump runs/one --from 7 --to 7
+expect 0 out "7,1,counts," "one step as CSV"
+[[ $(wc -l <out.txt) == 4 ]] || fail "two layers with counts and rank loads are four lines"
+[[ $(grep -c '"event":"start"' runs/one/events.jsonl) == 2 ]] || fail "two starts are two events"
+grep -q 'equipoise_step{run="one"} 20' runs/one/prom/equipoise_one.prom ||
+  grep -q 'equipoise_step{run="one"}' runs/one/prom/equipoise_one.prom || fail "no Prometheus file"
+
+run "$program" report runs/one
+expect 0 out "report: runs/one/report.html" "a report on a run"
+expect_page runs/one/report.html "${charts[@]}"
+
+# Two runs.
+run "$program" train --config base.textproto --run_dir runs/two --set moe.balance_loss.coefficient=1
+run "$program" report runs/one runs/two -o both.html
+expect 0 out "both.html" "a report on two runs"
+expect_page both.html chart-loss chart-validation chart-gini chart-lorenz-0 chart-lorenz-1
+grep -q 'moe.balance_loss.coefficient' both.html || fail "both.html does not name what differs"
+
+# A sweep.
+cat >sweep.textproto <<'END'
+name: "coefficients"
+base: "base.textproto"
+axis { field: "moe.balance_loss.coefficient" values: [0, 0.1] }
+seeds: [1, 2]
+END
+run "$program" sweep run sweep.textproto --out sweep --jobs 2
+run "$program" report sweep -o sweep.html
+expect 0 out "sweep.html" "a report on a sweep"
+expect_page sweep.html sweep-0-chart-pareto-balance sweep-0-chart-pareto-time \
+  sweep-0-chart-curves-loss
+grep -q ' ± ' sweep.html || fail "sweep.html has no intervals"
+
+# A long run: 10^5 steps in under 3 seconds and 10 MB. REPORT_MILLISECONDS: another limit, for slow
+# machines.
+run "$make_run" long 100000 4 16 4
+start=$(date +%s%N)
+run "$program" report long -o long.html
+milliseconds=$((($(date +%s%N) - start) / 1000000))
+expect 0 out "long.html" "a report on a long run"
+echo "a report on 100000 steps: $milliseconds ms, $(stat -c %s long.html) bytes"
+[[ $(stat -c %s long.html) -lt 10000000 ]] || fail "long.html is too large"
+[[ $milliseconds -lt ${REPORT_MILLISECONDS:-3000} ]] || fail "the report took $milliseconds ms"
+
+# Half-written and damaged files are told and passed over.
+cp -r runs/one torn
+truncate -s -20 torn/metrics.jsonl
+truncate -s -20 torn/router.bin
+printf '{"starts":' >torn/run.json
+printf '{' >torn/STATUS.json
+printf '{"time"' >>torn/events.jsonl
+run "$program" report torn -o torn.html
+expect 0 out "torn.html" "a report on half-written files"
+grep -q 'lines of metrics.jsonl were left out' torn.html || fail "torn.html does not count lines"
+grep -q 'records of router.bin were left out' torn.html || fail "torn.html does not count records"
+run "$program" telemetry dump torn
+expect 0 err "1 damaged or incomplete records were passed over" "a dump of a torn file"
+
+# What is no run.
+run "$program" report nowhere
+expect 2 err "there is nothing at 'nowhere'" "a path that is not there"
+mkdir -p empty
+run "$program" report empty
+expect 2 err "is no run directory" "a directory that is no run"
+cp -r runs/one newer
+sed -i 's/"format": 1/"format": 99/' newer/run.json
+run "$program" report newer
+expect 2 err "a newer Equipoise wrote it" "a run of a newer version"
+cp -r runs/one newer_log
+printf '\x63' | dd of=newer_log/router.bin bs=1 seek=8 conv=notrunc status=none
+run "$program" telemetry dump newer_log
+expect 2 err "a newer Equipoise wrote it" "a router.bin of a newer version"
+run "$program" report newer_log
+expect 2 err "a newer Equipoise wrote it" "a report on a router.bin of a newer version"
+run "$program" report
+expect 2 err "needs the directory" "no path"
+run "$program" report runs/one --widnow=3
+expect 2 err "did you mean --window?" "a misspelt flag"
+run "$program" telemetry dump empty
+expect 2 err "there is no router.bin in 'empty'" "a dump of no run"
+run "$program" telemetry dump runs/one --format xml
+expect 2 err "must be csv or jsonl" "a format that is none"
+run "$program" report runs/one -o nowhere/report.html
+[[ $status != 0 && $err == *"nowhere/report.html"* ]] || fail "a page that cannot be written"
+
+# In a browser.
+if command -v chromium >/dev/null && python3 "$browser" --check; then
+  python3 "$browser" "$TEST_TMPDIR/shots" runs/one/report.html both.html sweep.html long.html ||
+    failures=$((failures + 1))
+else
+  echo "SKIPPED: no chromium here (apt-get install chromium): the pages were not rendered"
+fi
+
+((failures == 0)) && echo "all passed"
+exit $((failures > 0))
