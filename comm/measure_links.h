@@ -11,13 +11,12 @@
 namespace equipoise::comm {
 
 struct MeasureLinksOptions {
-  // For all classes together. A link on which the smallest message takes longer is measured by
-  // that message alone.
-  absl::Duration budget = absl::Milliseconds(400);
+  // For all classes together. Where even the smallest messages take longer, it takes those.
+  absl::Duration budget = absl::Milliseconds(450);
 };
 
-// Measures the links of `group`, whose topology is `topology`: messages of 8 bytes, and pieces that
-// double until the budget is spent, between all ranks of a class at once, in a ring through each
+// Measures the links of `group`, whose topology is `topology`: messages of 8 bytes, and pieces of
+// up to 4 MiB, as the budget allows, between all ranks of a class at once, in a ring through each
 // node and in one through all nodes (equal local ranks), so that what ranks share, be it cores or
 // the node's link, is shared while it is measured. Back to back, and the fastest of several
 // repeats. Classes that the topology lacks stay unknown.

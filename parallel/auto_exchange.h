@@ -14,10 +14,11 @@ namespace equipoise::parallel {
 
 // Plans with the algorithm whose transfers it expects to take the least time, of each layer and
 // micro-batch anew, from the counts that every rank holds anyway: ranks choose alike without
-// another collective. Between equals the first. Links that are not known cost nothing.
+// another collective. A candidate must be expected to be 8 % faster than those before it. Links
+// that are not known cost nothing.
 class AutoExchange final : public ExpertExchange {
  public:
-  // `candidates`, of the same group and placement, by the order of preference.
+  // `candidates`, of the same group and placement, the simplest first.
   AutoExchange(comm::Communicator& group, comm::Topology topology,
                routing::ExpertPlacement placement, const ExchangeCosts& costs,
                std::vector<std::unique_ptr<ExpertExchange>> candidates);
