@@ -11,6 +11,7 @@
 #include "core/io/file_system.h"
 #include "core/telemetry/run_directory.h"
 #include "launcher/config/loader.h"
+#include "launcher/sweep/trial_store.h"
 
 namespace equipoise::launcher {
 namespace {
@@ -27,6 +28,11 @@ constexpr char kAdvice[] =
 absl::Status CheckSameExperiment(const std::string& run_directory, const Experiment& experiment) {
   const std::string path = JoinPath(run_directory, kResolvedConfigFile);
   std::error_code error;
+  if (std::filesystem::exists(JoinPath(run_directory, kSweepPlanFile), error)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("'", run_directory, "' is the directory of a sweep: give the run one of its ",
+                     "own with --run_dir; `equipoise sweep run` goes on with the sweep's trials"));
+  }
   if (!std::filesystem::exists(path, error)) return absl::OkStatus();
   const std::string checkpoints = JoinPath(run_directory, "ckpt");
   LoadRequest request;

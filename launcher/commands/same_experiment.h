@@ -10,7 +10,7 @@ namespace equipoise::launcher {
 
 // OK when `run_directory` is new, or when the run in it trains the same: another layout, other
 // waits, another checkpoint to resume from are fine. Else FailedPrecondition that names the fields
-// that differ and says what to do.
+// that differ and says what to do; also when the directory is a sweep's.
 absl::Status CheckSameExperiment(const std::string& run_directory, const Experiment& experiment);
 
 }  // namespace equipoise::launcher

@@ -25,7 +25,7 @@
 
 ABSL_FLAG(std::string, out, "",
           "The sweep's directory. Default: runs/NAME, NAME that of the sweep.");
-ABSL_FLAG(int, jobs, 1, "Trials that run at the same time on this machine.");
+ABSL_FLAG(int, jobs, 1, "Trials that run at the same time on this machine. Default: 1.");
 ABSL_FLAG(bool, list, false, "Print the trials and their state, and end.");
 ABSL_FLAG(std::string, trial, "",
           "Run the trial with this id alone; for schedulers like Slurm, which run several of\n"
@@ -35,7 +35,7 @@ ABSL_FLAG(bool, slurm, false,
           "--jobs is the number of tasks at a time.");
 ABSL_FLAG(bool, slurm_script_only, false, "Write the script, and do not submit it.");
 ABSL_FLAG(int, window, 100,
-          "Steps at the end of a run that balance, speed and training loss are of.");
+          "Steps at the end of a run that balance, speed and training loss are of. Default: 100.");
 
 namespace equipoise::launcher {
 namespace {

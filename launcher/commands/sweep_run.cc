@@ -202,6 +202,12 @@ absl::Status RunTrials(const SweepRunRequest& request, const Sweep& sweep, Trial
 absl::Status RunSweep(const SweepRunRequest& request) {
   Sweep sweep;
   EQ_ASSIGN_OR_RETURN(sweep.spec, LoadSweep(request.file, request.overrides));
+  if (sweep.spec.median_stopping.has_value()) {
+    const absl::Status metric = CheckMetric(sweep.spec.median_stopping->metric);
+    if (!metric.ok()) {
+      return absl::InvalidArgumentError(absl::StrCat(sweep.spec.path, ": ", metric.message()));
+    }
+  }
   EQ_ASSIGN_OR_RETURN(sweep.trials, ExpandSweep(sweep.spec));
   TrialStore store(*sweep.files,
                    request.out.empty() ? JoinPath("runs", sweep.spec.name) : request.out);

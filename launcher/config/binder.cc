@@ -209,7 +209,10 @@ void Binder::ReportUnknown(const std::string& name, const Location& where, const
   }
   const std::vector<std::string> elsewhere = PathsOfName(*root_.GetDescriptor(), name);
   if (!elsewhere.empty()) {
-    problems_.Add(where, absl::StrCat(what, "; did you mean ", elsewhere.front(), "?"));
+    const bool is_top = elsewhere.front().find('.') == std::string::npos;
+    problems_.Add(where,
+                  absl::StrCat(what, is_top ? "; it belongs to the top level: " : "; did you mean ",
+                               elsewhere.front(), is_top ? "" : "?"));
     provenance_.MarkBroken(elsewhere.front());
     return;
   }

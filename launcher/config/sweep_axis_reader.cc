@@ -25,6 +25,13 @@ std::string PathOf(absl::string_view override_text) {
 
 std::string LastPart(const std::string& path) { return path.substr(path.find_last_of('.') + 1); }
 
+// Its own name, or that of its first field; empty if it has none of them.
+std::string NameOf(const config::SweepAxis& axis) {
+  if (!axis.name().empty()) return axis.name();
+  if (!axis.field().empty()) return LastPart(axis.field());
+  return axis.zip_size() > 0 ? LastPart(axis.zip(0).field()) : "";
+}
+
 }  // namespace
 
 SweepAxisReader::SweepAxisReader(const config::Sweep& sweep, std::string folder,
@@ -90,7 +97,10 @@ std::vector<SweepAxis> SweepAxisReader::ReadAxes() {
   std::vector<SweepAxis> axes;
   for (int i = 0; i < sweep_.axis_size(); ++i) {
     const std::string place = absl::StrCat("axis[", i, "]");
-    if (HasOneForm(sweep_.axis(i), place)) axes.push_back(ReadAxis(sweep_.axis(i), place));
+    const size_t before = problems_.size();
+    const bool is_readable = HasOneForm(sweep_.axis(i), place);
+    if (is_readable) axes.push_back(ReadAxis(sweep_.axis(i), place));
+    if (!is_readable || problems_.size() > before) unsure_axes_.insert(NameOf(sweep_.axis(i)));
   }
   ReadSeeds(axes);
   if (sweep_.axis_size() == 0 && sweep_.seeds_size() == 0 && !provenance_.IsBroken("seeds")) {
@@ -120,12 +130,10 @@ bool SweepAxisReader::HasOneForm(const config::SweepAxis& axis, const std::strin
 
 SweepAxis SweepAxisReader::ReadAxis(const config::SweepAxis& axis, const std::string& place) {
   SweepAxis read;
-  read.name = axis.name();
+  read.name = NameOf(axis);
   if (!axis.field().empty()) {
-    if (read.name.empty()) read.name = LastPart(axis.field());
     ReadField(axis, place, read);
   } else if (axis.zip_size() > 0) {
-    if (read.name.empty()) read.name = LastPart(axis.zip(0).field());
     ReadZip(axis, place, read);
   } else {
     if (read.name.empty()) Fail(place + ".name", "an axis of points needs a name");

@@ -3,6 +3,7 @@
 
 #include <initializer_list>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,8 @@ class SweepAxisReader {
   // The overrides of every trial: those of the file, then `command_line`. Call it first.
   std::vector<std::string> ReadOverrides(const std::vector<std::string>& command_line);
   std::vector<SweepAxis> ReadAxes();
+  // Names of the axes that ReadAxes could not read as they stand; "" for one that has none.
+  const std::set<std::string>& unsure_axes() const { return unsure_axes_; }
 
  private:
   // Reports, unless what stands at `place` has been reported already.
@@ -61,6 +64,7 @@ class SweepAxisReader {
   Provenance scratch_provenance_{Location{}};
   Binder scratch_binder_;
   std::map<std::string, std::string> owner_of_field_;
+  std::set<std::string> unsure_axes_;
 };
 
 }  // namespace equipoise::launcher

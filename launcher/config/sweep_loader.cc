@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -58,10 +59,9 @@ class SweepLoader {
     SweepAxisReader axes(sweep_, fs::path(spec_.path).parent_path().string(), provenance_,
                          problems_);
     spec_.overrides = axes.ReadOverrides(overrides);
-    const size_t before = problems_.size();
     spec_.axes = axes.ReadAxes();
-    // Conditions on axes that could not be read cannot be judged.
-    if (problems_.size() == before) ReadSkips();
+    unsure_axes_ = axes.unsure_axes();
+    ReadSkips();
     ReadTrial();
     if (!problems_.empty()) return absl::InvalidArgumentError(problems_.ToString());
     return spec_;
@@ -122,7 +122,10 @@ class SweepLoader {
 
   bool FindPoint(const std::string& name, const std::string& label, const std::string& place,
                  SweepCondition* condition) {
-    std::vector<std::string> names;
+    // Conditions on axes that could not be read cannot be judged. An axis without a name could have
+    // any.
+    if (unsure_axes_.contains(name)) return false;
+    std::vector<std::string> names(unsure_axes_.begin(), unsure_axes_.end());
     for (size_t i = 0; i < spec_.axes.size(); ++i) {
       names.push_back(spec_.axes[i].name);
       if (spec_.axes[i].name != name) continue;
@@ -137,6 +140,7 @@ class SweepLoader {
            absl::StrCat("when: axis ", name, " has no point '", label, "'", OneOf(label, labels)));
       return false;
     }
+    if (unsure_axes_.contains("")) return false;
     Fail(place, absl::StrCat("when: no axis is called '", name, "'", OneOf(name, names)));
     return false;
   }
@@ -156,6 +160,7 @@ class SweepLoader {
   }
 
   SweepSpec spec_;
+  std::set<std::string> unsure_axes_;
   config::Sweep sweep_;
   ProblemList problems_;
   Provenance provenance_{Location{}};

@@ -1,11 +1,18 @@
 #include "launcher/sweep/median_stopping.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
+#include "core/telemetry/metrics_writer.h"
+#include "core/telemetry/step_record.h"
+#include "launcher/config/suggest.h"
 #include "launcher/sweep/statistics.h"
 
 namespace equipoise::launcher {
@@ -34,7 +41,38 @@ std::optional<double> NumberAt(const Json& row, const std::string& path) {
   return at->get<double>();
 }
 
+// Paths of the numbers in a row, without those in lists.
+void CollectNumbers(const Json& row, const std::string& prefix, std::vector<std::string>& paths) {
+  for (const auto& [name, value] : row.items()) {
+    if (value.is_number()) paths.push_back(prefix + name);
+    if (value.is_object()) CollectNumbers(value, absl::StrCat(prefix, name, "."), paths);
+  }
+}
+
+// Those that every row has, or that rows with a validation do.
+std::vector<std::string> KnownNumbers() {
+  StepRecord record;
+  record.mfu = 0.0;
+  record.validation.emplace().bits_per_byte = 0.0;
+  std::vector<std::string> paths;
+  CollectNumbers(Json::parse(StepRecordToJson(record)), "", paths);
+  return paths;
+}
+
 }  // namespace
+
+absl::Status CheckMetric(const std::string& metric) {
+  // Their names come from the configuration.
+  for (const char* family : {"auxiliary.", "validation.domains."}) {
+    if (absl::StartsWith(metric, family)) return absl::OkStatus();
+  }
+  const std::vector<std::string> known = KnownNumbers();
+  if (std::find(known.begin(), known.end(), metric) != known.end()) return absl::OkStatus();
+  const std::string nearest = DidYouMean(metric, known);
+  return absl::InvalidArgumentError(absl::StrCat(
+      "median_stopping.metric: metrics.jsonl has no number '", metric, "'",
+      nearest.empty() ? absl::StrCat("; it has ", absl::StrJoin(known, ", ")) : nearest));
+}
 
 void MetricHistory::Update() {
   std::ifstream file(path_, std::ios::binary | std::ios::ate);

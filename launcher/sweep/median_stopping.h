@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "launcher/config/sweep_spec.h"
 #include "launcher/sweep/trial_runner.h"
@@ -37,6 +38,10 @@ class MetricHistory {
   int64_t count_ = 0;
   std::map<int64_t, double> means_;
 };
+
+// OK when rows of metrics.jsonl have, or can have, a number of this name ("validation.loss"), else
+// InvalidArgument.
+absl::Status CheckMetric(const std::string& metric);
 
 // The median stopping rule (Golovin et al., "Google Vizier", 2017, section 3.2.2): at steps
 // after_steps, after_steps + every_steps, ... a trial ends whose running mean is worse than the

@@ -76,6 +76,11 @@ std::string Footer(const SweepReport& report) {
   }
   absl::StrAppend(&text, "± half the 95 % confidence interval over seeds. Balance of the last ",
                   report.window, " steps together.\n");
+  if (!report.without_metrics.empty()) {
+    absl::StrAppend(&text, "finished, but without metrics.jsonl, and not counted: ",
+                    absl::StrJoin(report.without_metrics, ", "),
+                    "; remove their folders and run the sweep again\n");
+  }
   if (report.num_skipped_lines > 0) {
     absl::StrAppend(&text, report.num_skipped_lines,
                     " lines of metrics.jsonl could not be read and were left out\n");
@@ -200,6 +205,7 @@ std::string ReportJson(const SweepReport& report) {
   json["sweep"] = report.name;
   json["window"] = report.window;
   json["skipped_lines"] = report.num_skipped_lines;
+  if (!report.without_metrics.empty()) json["without_metrics"] = report.without_metrics;
   json["frontier_of"] = Json::array();
   for (const auto& figure : {report.loss, report.balance, report.time}) {
     if (figure.has_value()) json["frontier_of"].push_back(Name(*figure));

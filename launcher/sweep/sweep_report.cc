@@ -20,14 +20,17 @@ std::vector<std::string> PointOf(const SweepPlan& plan, const PlannedTrial& tria
   return labels;
 }
 
+// A trial that says it is finished may have lost its metrics.jsonl.
+bool HasResult(const ReportedTrial& trial) {
+  return trial.status.state == TrialState::kFinished && trial.figures.num_steps() > 0;
+}
+
 void SummariseFigures(const std::vector<const ReportedTrial*>& trials, ReportedPoint& point) {
   for (size_t f = 0; f < kNumFigures; ++f) {
     std::vector<double> values;
     for (const ReportedTrial* trial : trials) {
       const std::optional<double> value = trial->figures[static_cast<Figure>(f)];
-      if (trial->status.state == TrialState::kFinished && value.has_value()) {
-        values.push_back(*value);
-      }
+      if (HasResult(*trial) && value.has_value()) values.push_back(*value);
     }
     point.figures[f] = Summarise(values);
   }
@@ -47,10 +50,8 @@ std::vector<ReportedPoint> GroupTrials(const SweepPlan& plan,
   for (ReportedPoint& point : points) {
     const std::vector<const ReportedTrial*>& group = groups.at(point.labels);
     point.num_trials = static_cast<int>(group.size());
-    point.num_finished =
-        static_cast<int>(std::count_if(group.begin(), group.end(), [](const ReportedTrial* trial) {
-          return trial->status.state == TrialState::kFinished;
-        }));
+    point.num_finished = static_cast<int>(std::count_if(
+        group.begin(), group.end(), [](const ReportedTrial* trial) { return HasResult(*trial); }));
     SummariseFigures(group, point);
   }
   return points;
@@ -139,7 +140,10 @@ absl::StatusOr<SweepReport> MakeSweepReport(const TrialStore& store, int window)
     // A trial that has not begun has no file, and so no figures.
     std::ifstream metrics(JoinPath(store.trial_path(trial.id), "metrics.jsonl"));
     report.trials.push_back({trial, statuses.at(trial.id), TrialFigures::Read(metrics, window)});
-    report.num_skipped_lines += report.trials.back().figures.num_skipped();
+    const ReportedTrial& reported = report.trials.back();
+    report.num_skipped_lines += reported.figures.num_skipped();
+    const bool is_finished = reported.status.state == TrialState::kFinished;
+    if (is_finished && !HasResult(reported)) report.without_metrics.push_back(trial.id);
   }
   report.points = GroupTrials(plan, report.trials);
   MarkFrontier(report);

@@ -24,7 +24,7 @@ struct ReportedTrial {
 struct ReportedPoint {
   std::vector<std::string> labels;  // on the axes that are no seeds
   int num_trials = 0;
-  int num_finished = 0;
+  int num_finished = 0;  // those that have metrics
   // Over the finished trials that have the figure.
   std::array<std::optional<MeanInterval>, kNumFigures> figures;
   // No other point is at least as good in loss, balance and time and better in one of them.
@@ -49,6 +49,8 @@ struct SweepReport {
   std::optional<Figure> balance;  // mean Gini, held-out if every point has it
   std::optional<Figure> time;     // tokens per second
   int64_t num_skipped_lines = 0;
+  // Ids of finished trials whose metrics are gone: they count for nothing.
+  std::vector<std::string> without_metrics;
 };
 
 // Reads the metrics of every trial of the sweep in `store`. Errors as TrialStore::ReadPlan.

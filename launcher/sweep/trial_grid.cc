@@ -130,10 +130,31 @@ std::string DescribeTrial(const std::vector<SweepAxis>& axes,
   return absl::StrJoin(parts, " ");
 }
 
+namespace {
+
+// The trials, whose ids are hashes of experiments, and the hashes of their configurations.
+struct Expansion {
+  std::vector<Trial> trials;
+  std::vector<std::string> config_hashes;
+};
+
+// Trials of one experiment are told apart by all of their configuration.
+std::vector<Trial> TellApart(Expansion expansion) {
+  std::map<std::string, int> count;
+  for (const Trial& trial : expansion.trials) ++count[trial.id];
+  for (size_t i = 0; i < expansion.trials.size(); ++i) {
+    std::string& id = expansion.trials[i].id;
+    if (count.at(id) > 1) id = std::move(expansion.config_hashes[i]);
+  }
+  return std::move(expansion.trials);
+}
+
+}  // namespace
+
 absl::StatusOr<std::vector<Trial>> ExpandSweep(const SweepSpec& spec) {
   const absl::StatusOr<std::vector<Combination>> combinations = Combine(spec);
   if (!combinations.ok()) return combinations.status();
-  std::vector<Trial> trials;
+  Expansion expansion;
   TrialProblems problems;
   std::map<std::string, std::string> first_with_id;
   for (const Combination& combination : *combinations) {
@@ -150,11 +171,12 @@ absl::StatusOr<std::vector<Trial>> ExpandSweep(const SweepSpec& spec) {
                                       ": one axis undoes what another does; skip one of them\n"));
       continue;
     }
-    trials.push_back({config->hash, std::move(labels), std::move(config->resolved_text),
-                      config->options.train.steps});
+    expansion.trials.push_back({config->experiment.hash(), std::move(labels),
+                                std::move(config->resolved_text), config->options.train.steps});
+    expansion.config_hashes.push_back(config->hash);
   }
   if (!problems.empty()) return absl::InvalidArgumentError(problems.ToString());
-  return trials;
+  return TellApart(std::move(expansion));
 }
 
 }  // namespace equipoise::launcher

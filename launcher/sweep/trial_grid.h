@@ -13,8 +13,10 @@ namespace equipoise::launcher {
 
 // One run of a sweep.
 struct Trial {
-  // 16 hexadecimal digits: the hash of config_text. Equal configurations are one trial, whatever
-  // sweep file they come from.
+  // 16 hexadecimal digits: the hash of what the configuration trains (Experiment), so that a trial
+  // stays the same, and finished, when settings change that cannot change its result: checkpoints,
+  // telemetry, waits, the layout. Where trials of the sweep differ in nothing else, because an axis
+  // is about the layout, say, the hash of config_text.
   std::string id;
   std::vector<std::string> labels;  // its point on each axis
   std::string config_text;          // the resolved configuration

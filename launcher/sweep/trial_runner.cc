@@ -5,9 +5,13 @@
 #include <algorithm>
 #include <csignal>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <optional>
+#include <system_error>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
@@ -23,6 +27,9 @@ namespace {
 // Between looks at what does not announce itself: the STOP file, time limits, the judge.
 constexpr absl::Duration kTick = absl::Milliseconds(250);
 
+// With which mpirun frames what it adds to the output of a job.
+constexpr char kMpirunsRule[] = "----------";
+
 // mpirun refuses root unless told otherwise; that is the user's decision when the command is.
 std::vector<std::string> MpirunOf(const SweepTrialOptions& options) {
   std::vector<std::string> words = absl::StrSplit(options.mpirun, ' ', absl::SkipEmpty());
@@ -30,6 +37,12 @@ std::vector<std::string> MpirunOf(const SweepTrialOptions& options) {
   words.push_back("-np");
   words.push_back(absl::StrCat(options.ranks));
   return words;
+}
+
+std::streamoff SizeOf(const std::string& path) {
+  std::error_code error;
+  const std::uintmax_t size = std::filesystem::file_size(path, error);
+  return error ? 0 : static_cast<std::streamoff>(size);
 }
 
 std::string NameOf(ExitCode code) {
@@ -139,6 +152,7 @@ std::vector<std::string> TrialRunner::CommandOf(const Trial& trial) const {
 }
 
 absl::Status TrialRunner::Start(const Waiting& waiting) {
+  const std::streamoff console_begin = SizeOf(store_.console_path(waiting.trial->id));
   EQ_ASSIGN_OR_RETURN(
       ChildProcess process,
       ChildProcess::Start(CommandOf(*waiting.trial), store_.console_path(waiting.trial->id)));
@@ -147,8 +161,8 @@ absl::Status TrialRunner::Start(const Waiting& waiting) {
   event.state = TrialState::kRunning;
   event.attempt = waiting.attempt;
   event.pid = process.pid();
-  running_.push_back(
-      {waiting, std::move(process), absl::Now(), EndAsked::kNo, absl::InfiniteFuture(), ""});
+  running_.push_back({waiting, std::move(process), absl::Now(), EndAsked::kNo,
+                      absl::InfiniteFuture(), "", console_begin});
   idle_since_ = absl::InfiniteFuture();
   options_.say(
       absl::StrCat("started   ", Describe(*waiting.trial),
@@ -199,6 +213,19 @@ absl::Status TrialRunner::Conclude(Running& running, const ProcessEnd& end) {
   return ConcludeFailure(running, end, std::move(event));
 }
 
+std::string TrialRunner::LastWords(const Running& running) const {
+  std::ifstream console(store_.console_path(running.what.trial->id));
+  console.seekg(running.console_begin);
+  std::string last;
+  std::string line;
+  while (std::getline(console, line)) {
+    if (absl::StartsWith(line, kMpirunsRule)) break;
+    // Configuration errors end with a line that points at a column.
+    if (line.find_first_not_of(" ^\t\r") != std::string::npos) last = line;
+  }
+  return last;
+}
+
 absl::Status TrialRunner::ConcludeFailure(Running& running, const ProcessEnd& end,
                                           TrialEvent event) {
   const Trial& trial = *running.what.trial;
@@ -206,8 +233,9 @@ absl::Status TrialRunner::ConcludeFailure(Running& running, const ProcessEnd& en
   event.state = TrialState::kFailed;
   if (event.reason.empty()) {
     event.reason = end.ok() ? "it ended without having finished" : DescribeEnd(end);
-    if (run.state == "failed" && !run.reason.empty())
-      absl::StrAppend(&event.reason, ": ", run.reason);
+    // What failed before there was a run directory is only on the console.
+    const std::string why = run.state == "failed" ? run.reason : LastWords(running);
+    if (!why.empty()) absl::StrAppend(&event.reason, ": ", why);
   }
   EQ_RETURN_IF_ERROR(store_.Append(event));
   const bool again = running.asked == EndAsked::kNo && running.what.retries_left > 0 &&

@@ -3,6 +3,7 @@
 
 #include <deque>
 #include <functional>
+#include <ios>
 #include <list>
 #include <map>
 #include <memory>
@@ -80,7 +81,8 @@ class TrialRunner {
     absl::Time start;
     EndAsked asked = EndAsked::kNo;
     absl::Time asked_at = absl::InfiniteFuture();
-    std::string reason;  // for ending it
+    std::string reason;                // for ending it
+    std::streamoff console_begin = 0;  // of what this attempt prints, in its console.log
   };
 
   absl::Status StartSome();
@@ -88,6 +90,8 @@ class TrialRunner {
   absl::Status ReapEnded();
   absl::Status Conclude(Running& running, const ProcessEnd& end);
   absl::Status ConcludeFailure(Running& running, const ProcessEnd& end, TrialEvent event);
+  // The last line that the trial itself has printed; empty if none.
+  std::string LastWords(const Running& running) const;
   void EndOverdue();
   void AskToEnd(Running& running, EndAsked why, const std::string& reason);
   void StopAll();

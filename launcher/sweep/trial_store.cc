@@ -18,6 +18,7 @@
 #include "absl/time/time.h"
 #include "core/base/status_macros.h"
 #include "core/io/atomic_file.h"
+#include "core/telemetry/run_directory.h"
 
 namespace equipoise::launcher {
 namespace {
@@ -183,7 +184,15 @@ std::string TrialStore::console_path(const std::string& id) const {
   return JoinPath(trial_path(id), "console.log");
 }
 
-absl::Status TrialStore::Create() { return files_.CreateDirectories(JoinPath(path_, "trials")); }
+absl::Status TrialStore::Create() {
+  if (files_.Exists(JoinPath(path_, kResolvedConfigFile))) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("'", path_,
+                     "' is the run directory of a training: give the sweep a directory "
+                     "of its own with --out"));
+  }
+  return files_.CreateDirectories(JoinPath(path_, "trials"));
+}
 
 absl::Status TrialStore::WritePlan(const SweepSpec& spec, const std::vector<Trial>& trials) {
   const absl::StatusOr<SweepPlan> old = ReadPlan();
@@ -194,14 +203,14 @@ absl::Status TrialStore::WritePlan(const SweepSpec& spec, const std::vector<Tria
   }
   // One that a kill left unreadable is written again, but not one that a newer program wrote.
   if (old.status().code() == absl::StatusCode::kFailedPrecondition) return old.status();
-  const std::string path = JoinPath(path_, "sweep.json");
+  const std::string path = JoinPath(path_, kSweepPlanFile);
   const std::string text = Dump(PlanToJson(spec, trials), 1);
   if (ReadText(files_, path) == text) return absl::OkStatus();
   return WriteFileAtomically(files_, path, text);
 }
 
 absl::StatusOr<SweepPlan> TrialStore::ReadPlan() const {
-  const std::string path = JoinPath(path_, "sweep.json");
+  const std::string path = JoinPath(path_, kSweepPlanFile);
   if (!files_.Exists(path)) {
     return absl::NotFoundError(
         absl::StrCat("'", path_, "' is not the directory of a sweep: there is no ", path));

@@ -15,6 +15,8 @@
 
 namespace equipoise::launcher {
 
+inline constexpr char kSweepPlanFile[] = "sweep.json";
+
 // A sweep's axis and trial as sweep.json remembers them.
 struct PlannedAxis {
   std::string name;

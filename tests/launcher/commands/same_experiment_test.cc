@@ -39,6 +39,14 @@ TEST(SameExperiment, GoesOnWithAnotherLayoutAndOtherWaits) {
   EXPECT_TRUE(CheckSameExperiment(path, again.experiment).ok());
 }
 
+TEST(SameExperiment, RefusesTheDirectoryOfASweep) {
+  const std::string path = ::testing::TempDir() + "sweep_directory";
+  std::filesystem::create_directories(path);
+  std::ofstream(path + "/sweep.json") << "{}";
+  EXPECT_THAT(std::string(CheckSameExperiment(path, With({}).experiment).message()),
+              HasSubstr("is the directory of a sweep"));
+}
+
 TEST(SameExperiment, RefusesAnotherModelByField) {
   const std::string path = DirectoryWith(With({}).resolved_text);
   const absl::Status status = CheckSameExperiment(path, With({"moe.top_k=3"}).experiment);

@@ -44,6 +44,8 @@ const WrongLine kWrongLines[] = {
     {"UnknownRouter", 18, "  router { topk {} }", "18:12", "did you mean top_k?"},
     {"UnknownFieldInRouter", 18, "  router { top_k { scores: SIGMOID } }", "18:20",
      "no field 'scores' in moe.router.top_k; did you mean score?"},
+    {"SeedInABlock", 7, "  hidden: 48 seed: 3", "7:14",
+     "no field 'seed' in model; it belongs to the top level: seed"},
     {"WrongCase", 3, "Seed: 7", "3:1", "did you mean seed?"},
     // Duplicates.
     {"DuplicateNumber", 16, "  top_k: 2 top_k: 4", "16:12", "moe.top_k is given twice: first at"},

@@ -124,6 +124,17 @@ TEST(WrongSweeps, AllAtOnce) {
                   HasSubstr("sweep.textproto:3: axis topk: no field 'topk'")));
 }
 
+TEST(WrongSweeps, SkipsAreJudgedBesideAxesThatAreWrong) {
+  const std::string skips = "skip { when: \"topk=3\" when: \"seed=2\" when: \"sede=1\" }";
+  EXPECT_THAT(ProblemsOf("seeds: 1\naxis { field: \"moe.topk\" values: 1 }\n" + skips),
+              testing::UnorderedElementsAre(
+                  HasSubstr("axis topk: no field 'topk'"), HasSubstr("axis seed has no point '2'"),
+                  HasSubstr("no axis is called 'sede'; did you mean seed?")));
+  // What has no name may be what was meant.
+  EXPECT_THAT(ProblemsOf("seeds: 1\naxis { values: 1 }\nskip { when: \"width=3\" }"),
+              ElementsAre(HasSubstr("exactly one of field, zip and point")));
+}
+
 TEST(WrongSweeps, PathsThatMatchNothing) {
   EXPECT_THAT(Problems(LoadSweep("/nowhere/sweep.textproto", {}).status()),
               ElementsAre(HasSubstr("/nowhere/sweep.textproto: no such file")));

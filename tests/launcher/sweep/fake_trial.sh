@@ -15,6 +15,9 @@ case $what in
     for ((i = 0; i < argument; ++i)); do sleep 0.02; done
     finish ;;
   exit) exit "$argument" ;;
+  complain) # fails before it has a run directory, under an mpirun
+    printf '%s\n' "text.bytes: no such file" "----------------" "Primary job terminated" >&2
+    exit "$argument" ;;
   lie) ;; # ends well without having finished
   crash) kill -SEGV $$ ;;
   reason)

@@ -19,6 +19,18 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Pair;
 
+TEST(MedianStoppingMetric, MustBeOneThatRowsCanHave) {
+  for (const char* good : {"loss", "cross_entropy", "validation.loss", "validation.bits_per_byte",
+                           "gradient_norm", "auxiliary.balance", "validation.domains.web.loss"}) {
+    EXPECT_TRUE(CheckMetric(good).ok()) << good;
+  }
+  EXPECT_THAT(std::string(CheckMetric("validation.los").message()),
+              HasSubstr("no number 'validation.los'; did you mean validation.loss?"));
+  EXPECT_THAT(std::string(CheckMetric("qqqqqqqqqq").message()), HasSubstr("; it has "));
+  EXPECT_FALSE(CheckMetric("validation").ok());
+  EXPECT_FALSE(CheckMetric("").ok());
+}
+
 class MedianStoppingTest : public testing::Test {
  protected:
   MedianStoppingTest() {

@@ -74,6 +74,10 @@ run "$program" sweep run sweep.textproto --set moe.top_k=9
 expect 2 err "trial router=top_k coefficient=0 seed=1 and 23 more:" "invalid trials"
 run "$program" sweep run sweep.textproto --trial 00; expect 2 err "no such trial" "unknown trial"
 
+echo 'median_stopping { metric: "validation.los" }' | cat sweep.textproto - >median.textproto
+run "$program" sweep run median.textproto
+expect 2 err "did you mean validation.loss?" "a metric that no row has"
+
 # Counts trials that say they are finished.
 finished() { grep -ls '"finished"' out/trials/*/STATUS.json | wc -l; }
 
@@ -123,11 +127,23 @@ for trial in report["trials"]:
     assert trial["step"] == 60 and trial["window_steps"] == 20 and "skipped_lines" not in trial
 END
 
+# What is done stays done when settings change that cannot change a result.
+run "$program" sweep run sweep.textproto --out out --set checkpoint.every_steps=20
+expect 0 out "0 finished, 24 already done before" "other checkpoints are no other trials"
+run "$program" train --config base.textproto --run_dir out
+expect 2 err "is the directory of a sweep" "a training in a sweep's directory"
+id=$(basename "$(find out/trials -mindepth 1 -maxdepth 1 | head -n 1)")
+run "$program" sweep run sweep.textproto --out "out/trials/$id"
+expect 2 err "is the run directory of a training" "a sweep in a training's directory"
+rm "out/trials/$id/metrics.jsonl"
+run "$program" sweep report out
+expect 0 out "not counted: $id" "a finished trial without metrics"
+
 # A sweep of several ranks, and one whose trials fail.
 run "$program" sweep run sweep.textproto --out other --set data.root=/nowhere \
   --set checkpoint.every_steps=0
 expect 1 err "24 of the trials failed" "a corpus that is not there"
-[[ $out == *"exit code 3 (data)"*"other/trials/"*"/console.log"* ]] || fail "reason and log"
+[[ $out == *"exit code 3 (data): "*"/nowhere"*"other/trials/"*"/console.log"* ]] || fail "reason and log"
 # Under mpirun leaks are not looked for: see configs/bazel/mpi_test.sh.
 export ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0
 cat >ranks.textproto <<'END'

@@ -141,6 +141,19 @@ TEST_F(SweepReportTest, TextsLeaveOutWhatIsAbsent) {
   EXPECT_EQ(json["frontier_of"].size(), 3u);
 }
 
+TEST_F(SweepReportTest, AFinishedTrialWithoutMetricsIsToldAndNotCounted) {
+  Add("a", 1, 3.0, 8, 100);
+  Add("a", 2, 5.0, 8, 100);
+  std::filesystem::remove(store_.trial_path(trials_[1].id) + "/metrics.jsonl");
+  const SweepReport report = Report();
+  EXPECT_EQ(report.points[0].num_finished, 1);
+  EXPECT_DOUBLE_EQ(report.points[0][Figure::kValidationLoss]->mean, 3.0);
+  EXPECT_THAT(ReportTable(report),
+              HasSubstr("without metrics.jsonl, and not counted: " + trials_[1].id));
+  const auto json = nlohmann::json::parse(ReportJson(report));
+  EXPECT_EQ(json["without_metrics"], nlohmann::json::array({trials_[1].id}));
+}
+
 TEST_F(SweepReportTest, ATrialThatHasNotBegunHasNoFigures) {
   Add("a", 1, 3.0, 8, 100);
   std::filesystem::remove_all(store_.trial_path(trials_[0].id));

@@ -102,7 +102,7 @@ TEST(TrialGrid, PointsLayFilesAndChangesOverTheBase) {
   EXPECT_EQ((*trials)[1].steps, 300);
 }
 
-TEST(TrialGrid, AnIdIsTheHashOfTheConfigurationAlone) {
+TEST(TrialGrid, AnIdIsTheHashOfTheExperimentAlone) {
   const auto trials = Expand(kTwoAxes);
   ASSERT_TRUE(trials.ok());
   std::set<std::string> ids;
@@ -112,7 +112,7 @@ TEST(TrialGrid, AnIdIsTheHashOfTheConfigurationAlone) {
     // The configuration that a trial is given has the same hash as the one it was made from.
     const auto again = Load(WriteConfig("trial.textproto", trial.config_text), {}, 2);
     ASSERT_TRUE(again.ok()) << again.status();
-    EXPECT_EQ(again->hash, trial.id);
+    EXPECT_EQ(again->experiment.hash(), trial.id);
     EXPECT_EQ(again->resolved_text, trial.config_text);
   }
   EXPECT_EQ(ids.size(), trials->size());
@@ -122,6 +122,21 @@ TEST(TrialGrid, AnIdIsTheHashOfTheConfigurationAlone) {
       "axis { name: \"k\" point { name: \"two\" set: \"moe.top_k=2\" } }");
   ASSERT_TRUE(other.ok()) << other.status();
   EXPECT_EQ(other->front().id, trials->back().id);
+}
+
+TEST(TrialGrid, SettingsThatCannotChangeTheResultKeepTheId) {
+  const auto trials = Expand(kTwoAxes);
+  const auto other = Expand(kTwoAxes, {"checkpoint.every_steps=7", "wait.stop_seconds=99",
+                                       "telemetry.progress=OFF", "layout.recompute=true"});
+  ASSERT_TRUE(trials.ok() && other.ok()) << other.status();
+  for (size_t i = 0; i < trials->size(); ++i) EXPECT_EQ((*trials)[i].id, (*other)[i].id);
+}
+
+TEST(TrialGrid, TrialsThatDifferInSuchSettingsOnlyAreToldApart) {
+  const auto trials = Expand("axis { field: \"layout.recompute\" values: [false, true] } seeds: 3");
+  ASSERT_TRUE(trials.ok()) << trials.status();
+  ASSERT_EQ(trials->size(), 2u);
+  EXPECT_NE((*trials)[0].id, (*trials)[1].id);
 }
 
 TEST(TrialGrid, InvalidConfigurationsAreToldWithTheirTrials) {

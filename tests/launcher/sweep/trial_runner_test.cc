@@ -96,6 +96,14 @@ std::vector<std::pair<std::string, std::string>> Failures(const RunnerResult& re
   return failures;
 }
 
+TEST_F(TrialRunnerTest, TellsWhatTheTrialItselfSaidLast) {
+  Add("complain 3");
+  EXPECT_THAT(Failures(Run()),
+              ElementsAre(Pair("complain 3", "exit code 3 (data): text.bytes: no such file")));
+  trials_[0].config_text = "exit 3\n";  // an earlier attempt's words are not this one's
+  EXPECT_THAT(Failures(Run()), ElementsAre(Pair("complain 3", "exit code 3 (data)")));
+}
+
 TEST_F(TrialRunnerTest, AFailureDoesNotStopTheRest) {
   for (const char* what : {"finish", "exit 1", "finish", "crash", "lie", "reason 65", "finish"}) {
     Add(what);
