@@ -10,6 +10,7 @@
 #include "core/telemetry/timers.h"
 #include "core/tensor/tensor_view.h"
 #include "parallel/domain_loads.h"
+#include "parallel/route_counts.h"
 #include "parallel/router_statistics.h"
 
 namespace equipoise::parallel {
@@ -20,6 +21,7 @@ struct MicroBatch {
   ConstTensorView tokens;   // I32 [T], the inputs
   ConstTensorView targets;  // I32 [T], kIgnoredTarget for no loss
   ConstTensorView domains;  // I32 [T], where the tokens come from; absent: one domain
+  ConstTensorView nodes;    // I32 [T], home nodes; absent: all of node 0
   int64_t sequence_length = 1;
   int64_t first_token = 0;  // index of row 0 among all tokens of the step
   int64_t step = 0;
@@ -40,6 +42,8 @@ struct StepContext {
   DomainLoads* domain_loads = nullptr;
   // Null where statistics are: nothing is recorded. Wants timers.
   ExchangeLog* exchange_log = nullptr;
+  // Null: telemetry counts nothing. Nor does it where nothing is recorded.
+  RouteCounts* route_counts = nullptr;
 };
 
 // Counts its lifetime for `phase`, if there are timers.

@@ -55,6 +55,7 @@ routing::RouterInput MoeLayer::InputOf(const MicroBatch& batch, const Saved& sav
   input.x = saved.norm;
   input.token_ids = batch.tokens;
   input.domains = batch.domains;
+  input.nodes = batch.nodes;
   input.sequence_length = batch.sequence_length;
   input.first_token = batch.first_token;
   input.step = batch.step;
@@ -99,6 +100,10 @@ absl::Status MoeLayer::Route(const StepContext& context, const MicroBatch& batch
   if (context.statistics != nullptr) {
     EQ_RETURN_IF_ERROR(context.statistics->Record(device, index_, saved.routed.partials,
                                                   batch.place.OfLayer(layer_)));
+    if (context.route_counts != nullptr) {
+      context.route_counts->Record(device, index_, saved.routed.expert_ids, batch.nodes,
+                                   batch.sequence_length);
+    }
   }
   if (context.domain_loads != nullptr) {
     context.domain_loads->Record(device, index_, saved.routed.expert_ids, batch.domains);

@@ -4,10 +4,12 @@
 #include <cmath>
 #include <functional>
 #include <numbers>
+#include <numeric>
 #include <optional>
 #include <span>
 
 #include "routing/load_stats.h"
+#include "routing/local_consistency.h"
 
 namespace equipoise::parallel {
 namespace {
@@ -60,8 +62,47 @@ ExchangeRecord ReportExchange(const ExchangeSums& sums) {
   return record;
 }
 
+// Of copies [N, E] by home node: the share that stays at home, and the mean over nodes, by copies,
+// of the divergence of a node's copies from its localised target.
+void AddHomeFigures(std::span<const double> copies, int num_experts,
+                    const routing::LocalityOptions& locality, NamedValues& figures) {
+  const std::vector<int32_t> node_of = routing::NodesOfExperts(num_experts, locality.num_nodes);
+  const std::vector<double> targets = routing::LocalisedTargets(locality, num_experts);
+  const size_t experts = node_of.size();
+  double all = 0.0;
+  double at_home = 0.0;
+  double divergence = 0.0;
+  for (size_t node = 0; node * experts < copies.size(); ++node) {
+    const auto row = copies.subspan(node * experts, experts);
+    const double total = std::accumulate(row.begin(), row.end(), 0.0);
+    all += total;
+    for (size_t e = 0; e < experts; ++e) {
+      if (static_cast<size_t>(node_of[e]) == node) at_home += row[e];
+      if (row[e] > 0.0)
+        divergence += row[e] * std::log(row[e] / total / targets[node * experts + e]);
+    }
+  }
+  if (all == 0.0) return;
+  figures.emplace_back("home_share", at_home / all);
+  figures.emplace_back("home_kl", divergence / all);
+}
+
+// Of counts as CountConsistency's; `prefix` tells nodes from experts.
+void AddConsistency(std::span<const double> counts, const std::string& prefix,
+                    NamedValues& figures) {
+  if (counts.empty()) return;
+  const auto windows = counts.first(counts.size() - 2);
+  const double needed = counts.back();
+  if (const auto best = routing::BestSegmentRouting(windows)) {
+    figures.emplace_back(prefix + "srp", best->performance);
+    figures.emplace_back(prefix + "srp_size", best->size);
+  }
+  if (needed > 0.0) figures.emplace_back(prefix + "sch", counts[counts.size() - 2] / needed);
+}
+
 LayerRecord ReportLayer(const MoeLayerResult& layer, int64_t tokens, int num_experts, int top_k,
-                        const routing::ExpertPlacement& placement) {
+                        const routing::ExpertPlacement& placement,
+                        const routing::LocalityOptions& locality) {
   LayerRecord record;
   record.layer = layer.layer;
   const size_t experts = static_cast<size_t>(num_experts);
@@ -84,6 +125,11 @@ LayerRecord ReportLayer(const MoeLayerResult& layer, int64_t tokens, int num_exp
     record.auxiliary.emplace_back(term.name, term.value);
   }
   if (layer.exchange.tokens > 0.0) record.exchange = ReportExchange(layer.exchange);
+  if (!layer.routes.home_copies.empty()) {
+    AddHomeFigures(layer.routes.home_copies, num_experts, locality, record.figures);
+  }
+  AddConsistency(layer.routes.experts, "", record.figures);
+  AddConsistency(layer.routes.nodes, "node_", record.figures);
   return record;
 }
 
@@ -107,7 +153,8 @@ ValidationLayerRecord ReportLayer(const EvaluatedLayer& layer,
 }  // namespace
 
 StepRecord ReportStep(const StepResult& result, int num_experts, int top_k,
-                      const routing::ExpertPlacement& placement) {
+                      const routing::ExpertPlacement& placement,
+                      const routing::LocalityOptions& locality) {
   StepRecord record;
   record.step = result.step;
   record.loss = result.loss;
@@ -121,7 +168,8 @@ StepRecord ReportStep(const StepResult& result, int num_experts, int top_k,
     }
   }
   for (const MoeLayerResult& layer : result.layers) {
-    record.layers.push_back(ReportLayer(layer, result.tokens, num_experts, top_k, placement));
+    record.layers.push_back(
+        ReportLayer(layer, result.tokens, num_experts, top_k, placement, locality));
     for (const routing::LossTerm& term : layer.losses) {
       Accumulate(record.auxiliary, term.name, term.value);
     }

@@ -6,6 +6,7 @@
 
 #include "core/telemetry/step_record.h"
 #include "parallel/train_step.h"
+#include "routing/locality.h"
 #include "routing/placement.h"
 
 namespace equipoise::parallel {
@@ -13,7 +14,8 @@ namespace equipoise::parallel {
 // A step's results as telemetry reports them: load statistics beside their sampling floors, load by
 // owner of experts, auxiliary losses summed over layers. Time and tokens seen are the caller's.
 StepRecord ReportStep(const StepResult& result, int num_experts, int top_k,
-                      const routing::ExpertPlacement& placement);
+                      const routing::ExpertPlacement& placement,
+                      const routing::LocalityOptions& locality = {});
 
 // Domains without a token are left out. `bytes_per_token`: average of the text, to give bits per
 // byte; 0: unknown, left out.

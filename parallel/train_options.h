@@ -62,7 +62,15 @@ struct ValidationOptions {
   int64_t sequences = 0;    // windows per domain; 0: no validation
 };
 
+// Local routing consistency (routing/local_consistency.h) in telemetry.
+struct ConsistencyTelemetry {
+  int64_t every_steps = 0;   // 0: never
+  int segment = 16;          // tokens of a window
+  double cache_ratio = 2.0;  // experts of the cache, in units of K
+};
+
 struct TrainOptions {
+  // Of model.moe.router.locality, num_nodes may be 0: as many as the job's machines.
   ModelOptions model;
   LayoutOptions layout;
   BatchOptions batch;
@@ -70,6 +78,9 @@ struct TrainOptions {
   CheckpointOptions checkpoint;
   ValidationOptions validation;
   DatasetOptions data;
+  // Each home node reads text of its own: see core/data/node_mixture.h.
+  bool data_by_node = false;
+  ConsistencyTelemetry consistency;
   // Resume also from a checkpoint that was trained on other data.
   bool allow_other_data = false;
   int64_t steps = 0;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -13,6 +14,8 @@
 #include "core/base/status_macros.h"
 #include "core/ops/elementwise.h"
 #include "core/optim/clip.h"
+#include "parallel/logical_nodes.h"
+#include "routing/locality.h"
 
 namespace equipoise::parallel {
 namespace {
@@ -25,16 +28,6 @@ constexpr int kNumVotes = 2;
 LoadSource Resolve(const BatchOptions& options) {
   if (options.load_source != LoadSource::kAuto) return options.load_source;
   return options.accumulation_steps == 1 ? LoadSource::kCurrentStep : LoadSource::kPreviousStep;
-}
-
-absl::StatusOr<routing::ExpertPlacement> MakePlacement(const TrainOptions& options, int owners) {
-  const std::vector<int>& table = options.layout.expert_owner;
-  if (table.empty()) {
-    // A model of dense layers alone has no experts to place; a placement has at least one.
-    return routing::ExpertPlacement::Contiguous(std::max(options.model.moe.router.num_experts, 1),
-                                                owners);
-  }
-  return routing::ExpertPlacement::FromTable(table, owners);
 }
 
 }  // namespace
@@ -78,12 +71,14 @@ absl::Status TrainStep::CreateMemory(Device& device) {
   EQ_ASSIGN_OR_RETURN(tokens_, Tensor::Create(device, DType::kI32, {tokens}));
   EQ_ASSIGN_OR_RETURN(targets_, Tensor::Create(device, DType::kI32, {tokens}));
   EQ_ASSIGN_OR_RETURN(domains_, Tensor::Create(device, DType::kI32, {tokens}));
+  EQ_ASSIGN_OR_RETURN(nodes_, Tensor::Create(device, DType::kI32, {tokens}));
   EQ_ASSIGN_OR_RETURN(losses_, Tensor::Create(device, DType::kF64, {tokens}));
   const int64_t held = layout_.OfRank(world_.rank()).size();
   host_tokens_.resize(
       static_cast<size_t>(std::max(held, sequences) * options_.batch.sequence_length));
   host_targets_.resize(host_tokens_.size());
   host_domains_.resize(host_tokens_.size());
+  host_nodes_.resize(host_tokens_.size());
   host_losses_.resize(static_cast<size_t>(tokens));
   sample_.resize(static_cast<size_t>(options_.batch.sequence_length) + 1);
   sequence_domain_.resize(static_cast<size_t>(std::max(held, sequences)));
@@ -91,7 +86,8 @@ absl::Status TrainStep::CreateMemory(Device& device) {
 }
 
 absl::Status TrainStep::CreateSums(Device& device) {
-  host_domain_sums_.resize(votes_begin() + kNumVotes + exchange_log_->sums().size());
+  host_domain_sums_.resize(votes_begin() + kNumVotes + exchange_log_->sums().size() +
+                           route_counts_->values().size());
   const int64_t size = static_cast<int64_t>(host_domain_sums_.size());
   EQ_ASSIGN_OR_RETURN(domain_sums_, Tensor::Create(device, DType::kF64, {size}));
   return absl::OkStatus();
@@ -107,7 +103,7 @@ absl::StatusOr<ExchangeCosts> TrainStep::FindCosts() {
   return costs;
 }
 
-void TrainStep::CreateLog(const ExchangeCosts& costs) {
+void TrainStep::CreateLogs(const ExchangeCosts& costs) {
   ExchangeLog::Options options;
   options.exchange = exchange_.get();
   options.links = costs.links;
@@ -120,18 +116,32 @@ void TrainStep::CreateLog(const ExchangeCosts& costs) {
   options.num_layers = static_cast<int>(model_->routers().size());
   options.row_bytes = costs.row_bytes;
   exchange_log_ = std::make_unique<ExchangeLog>(std::move(options));
+  const routing::RouterOptions& router = options_.model.moe.router;
+  const ConsistencyTelemetry& consistency = options_.consistency;
+  route_counts_.emplace(RouteCountOptions{
+      static_cast<int>(model_->routers().size()), router.locality.num_nodes, router.num_experts,
+      router.top_k, consistency.every_steps, consistency.segment, consistency.cache_ratio});
+}
+
+absl::StatusOr<routing::ExpertPlacement> TrainStep::Place() {
+  routing::LocalityOptions& locality = options_.model.moe.router.locality;
+  EQ_ASSIGN_OR_RETURN(locality.num_nodes, ResolveNodes(topology_, options_));
+  EQ_ASSIGN_OR_RETURN(routing::ExpertPlacement placement,
+                      MakePlacement(options_, mesh_->expert().size()));
+  stray_warning_ = DescribeStrays(topology_, placement, options_);
+  return placement;
 }
 
 absl::Status TrainStep::CreateModel(Device& device) {
   EQ_ASSIGN_OR_RETURN(mesh_, Mesh::Create(world_, options_.layout.expert_parallel));
   comm::Communicator& experts = mesh_->expert();
-  EQ_ASSIGN_OR_RETURN(routing::ExpertPlacement placement, MakePlacement(options_, experts.size()));
   EQ_ASSIGN_OR_RETURN(const ExchangeCosts costs, FindCosts());
+  EQ_ASSIGN_OR_RETURN(routing::ExpertPlacement placement, Place());
   EQ_ASSIGN_OR_RETURN(exchange_, MakeExpertExchange(options_.layout.exchange, experts, context_,
                                                     std::move(placement), costs));
   EQ_ASSIGN_OR_RETURN(model_, Transformer::Create(options_.model, options_.layout.recompute,
                                                   *exchange_, experts.rank(), parameters_));
-  CreateLog(costs);
+  CreateLogs(costs);
   EQ_RETURN_IF_ERROR(comm::AgreeOnStatus(world_, context_, CreateSums(device),
                                          {.name = "agreeing that there is memory for sums"}));
   const int64_t alignment[kNumParameterGroups] = {world_.size(), mesh_->expert_data().size()};
@@ -150,8 +160,8 @@ absl::Status TrainStep::CreateModel(Device& device) {
   return absl::OkStatus();
 }
 
-absl::Status TrainStep::Read(const SampleSource& source, uint64_t first, SequenceRange range,
-                             const comm::WaitPlace& place) {
+absl::Status TrainStep::Read(const SampleSource& source, const HomeOfSample& home, uint64_t first,
+                             SequenceRange range, const comm::WaitPlace& place) {
   const ScopedPhase phase(&timers_, Phase::kData);
   const auto read = [&]() -> absl::Status {
     const int64_t length = options_.batch.sequence_length;
@@ -161,6 +171,8 @@ absl::Status TrainStep::Read(const SampleSource& source, uint64_t first, Sequenc
       EQ_CHECK(domain >= 0 && domain < num_domains_) << "domain " << domain;
       sequence_domain_[static_cast<size_t>(i)] = domain;
       std::fill_n(host_domains_.begin() + i * length, length, static_cast<int32_t>(domain));
+      const int node = home(static_cast<uint64_t>(range.begin + i), domain);
+      std::fill_n(host_nodes_.begin() + i * length, length, static_cast<int32_t>(node));
       std::copy_n(sample_.begin(), length, host_tokens_.begin() + i * length);
       std::copy_n(sample_.begin() + 1, length, host_targets_.begin() + i * length);
     }
@@ -187,6 +199,12 @@ MicroBatch TrainStep::Upload(SequenceRange held, SequenceRange range) {
       context_, std::span<const int32_t>(host_domains_).subspan(begin, size), domains);
   batch.tokens = tokens;
   batch.domains = domains;
+  if (locality().num_nodes > 1) {
+    const TensorView nodes = nodes_.view().Rows(0, range.size() * length);
+    comm::MirrorToDevice<int32_t>(
+        context_, std::span<const int32_t>(host_nodes_).subspan(begin, size), nodes);
+    batch.nodes = nodes;
+  }
   batch.targets = targets;
   batch.sequence_length = length;
   batch.first_token = range.begin * length;
@@ -243,10 +261,15 @@ absl::StatusOr<StepResult> TrainStep::ComputeGradient(const SampleSource& source
   }
   statistics_->BeginStep(context_, batch_tokens);
   exchange_log_->BeginStep();
-  const StepContext step_context = {context_, &timers_, statistics_.get(), nullptr,
-                                    exchange_log_.get()};
+  route_counts_->BeginStep(step);
+  const StepContext step_context = {
+      context_, &timers_, statistics_.get(), nullptr, exchange_log_.get(), &*route_counts_};
   const SequenceRange held = layout_.OfRank(world_.rank());
-  EQ_RETURN_IF_ERROR(Read(source, first_sample, held, place));
+  const HomeOfSample home = [this](uint64_t sequence, int) {
+    return routing::NodeOfSequence(static_cast<int64_t>(sequence), options_.batch.sequences,
+                                   locality().num_nodes);
+  };
+  EQ_RETURN_IF_ERROR(Read(source, home, first_sample, held, place));
   const int micro_batches = options_.batch.accumulation_steps;
   for (int m = 0; m < micro_batches; ++m) {
     const SequenceRange range = layout_.OfMicroBatch(world_.rank(), m);
@@ -267,11 +290,16 @@ absl::StatusOr<StepResult> TrainStep::ComputeGradient(const SampleSource& source
   const ScopedPhase phase(&timers_, Phase::kGradientSync);
   EQ_RETURN_IF_ERROR(statistics_->EndStep(context_, place));
   if (vote) CastVote(vote());
-  const std::span<double> exchanges =
-      std::span(host_domain_sums_).subspan(votes_begin() + kNumVotes);
-  std::copy_n(exchange_log_->sums().begin(), exchanges.size(), exchanges.begin());
+  const std::span<double> telemetry[] = {exchange_log_->sums(), route_counts_->values()};
+  auto place_of =
+      host_domain_sums_.begin() + static_cast<std::ptrdiff_t>(votes_begin() + kNumVotes);
+  for (const auto& sums : telemetry) place_of = std::copy(sums.begin(), sums.end(), place_of);
   EQ_RETURN_IF_ERROR(ReduceDomains(place));
-  std::copy_n(exchanges.begin(), exchanges.size(), exchange_log_->sums().begin());
+  place_of -= std::ssize(telemetry[0]) + std::ssize(telemetry[1]);
+  for (const auto& sums : telemetry) {
+    std::copy_n(place_of, sums.size(), sums.begin());
+    place_of += std::ssize(sums);
+  }
   EQ_RETURN_IF_ERROR(sync_->Finish(place));
   StepResult result;
   result.step = step;
@@ -303,6 +331,7 @@ void TrainStep::Describe(StepResult& result) const {
     layer.losses = routers[static_cast<size_t>(i)]->Losses(
         layer.sums, statistics_->tokens(), statistics_->Load(i), statistics_->load_tokens(i));
     for (const routing::LossTerm& term : layer.losses) result.loss += term.value;
+    layer.routes = route_counts_->Layer(i);
     result.layers.push_back(std::move(layer));
   }
 }
@@ -327,56 +356,6 @@ absl::StatusOr<StepResult> TrainStep::Run(const SampleSource& source, int64_t st
       optimizer_->Update(context_, options_.optimizer.adamw, step, result.learning_rate, scale));
   for (size_t i = 0; i < result.layers.size(); ++i) {
     model_->moe_layer(static_cast<int>(i)).EndStep(context_, result.layers[i].sums, result.tokens);
-  }
-  return result;
-}
-
-absl::StatusOr<EvaluationResult> TrainStep::Evaluate(const SampleSource& source, int64_t count) {
-  std::fill(host_domain_sums_.begin(), host_domain_sums_.end(), 0.0);
-  domain_loads_->Clear();
-  const StepContext step_context = {context_, nullptr, nullptr, &*domain_loads_};
-  const comm::WaitPlace place = {.step = last_step_, .validation = true};
-  const int64_t capacity = layout_.MaxMicroBatchSequences();
-  // All ranks run the same number of forward passes, the last ones perhaps without sequences.
-  for (int64_t begin = 0; begin < count; begin += capacity * world_.size()) {
-    SequenceRange range;
-    range.begin = std::min(count, begin + world_.rank() * capacity);
-    range.end = std::min(count, range.begin + capacity);
-    EQ_RETURN_IF_ERROR(Read(source, 0, range, place));
-    MicroBatch batch = Upload(range, range);
-    batch.training = false;
-    batch.place = place;
-    const int64_t tokens = batch.tokens.dim(0);
-    EQ_RETURN_IF_ERROR(model_->Evaluate(step_context, batch, losses_.view().Rows(0, tokens)));
-    Collect(range, range);
-  }
-  EQ_RETURN_IF_ERROR(ReduceDomains(place));
-  EQ_RETURN_IF_ERROR(domain_loads_->Reduce(
-      context_, world_, {.name = "all-reduce of the held-out load", .place = place}));
-  return DescribeEvaluation();
-}
-
-EvaluationResult TrainStep::DescribeEvaluation() const {
-  EvaluationResult result;
-  double total = 0.0;
-  double tokens = 0.0;
-  for (size_t d = 0; d < static_cast<size_t>(num_domains_); ++d) {
-    const double domain_tokens = host_domain_sums_[static_cast<size_t>(num_domains_) + d];
-    total += host_domain_sums_[d];
-    tokens += domain_tokens;
-    result.domain_cross_entropy.push_back(host_domain_sums_[d]);
-    result.domain_tokens.push_back(static_cast<int64_t>(domain_tokens));
-  }
-  result.cross_entropy = tokens > 0.0 ? total / tokens : 0.0;
-  const std::vector<int> positions = model_->moe_layers();
-  for (int index = 0; index < static_cast<int>(positions.size()); ++index) {
-    EvaluatedLayer layer;
-    layer.layer = positions[static_cast<size_t>(index)];
-    for (int domain = 0; domain < num_domains_; ++domain) {
-      const std::span<const double> counts = domain_loads_->Counts(index, domain);
-      layer.domain_counts.emplace_back(counts.begin(), counts.end());
-    }
-    result.layers.push_back(std::move(layer));
   }
   return result;
 }

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -22,6 +23,7 @@
 #include "parallel/expert_exchange.h"
 #include "parallel/gradient_sync.h"
 #include "parallel/mesh.h"
+#include "parallel/route_counts.h"
 #include "parallel/router_statistics.h"
 #include "parallel/sharded_optimizer.h"
 #include "parallel/train_options.h"
@@ -33,6 +35,9 @@ namespace equipoise::parallel {
 // rank; see TokenDataset::GetSample.
 using SampleSource =
     std::function<absl::Status(uint64_t index, std::span<int32_t> tokens, int* domain)>;
+
+// The home node of sample `index` of an evaluation, which comes from `domain`.
+using HomeOfSample = std::function<int(uint64_t index, int domain)>;
 
 // Why a run ends before its last step. What one rank asks for, all ranks do, after the same step.
 enum class StopReason : uint8_t {
@@ -49,6 +54,7 @@ struct MoeLayerResult {
   std::vector<double> sums;               // see routing::Router
   std::vector<routing::LossTerm> losses;  // weighted auxiliary losses
   ExchangeSums exchange = {};
+  LayerRouteCounts routes = {};
 };
 
 // One optimizer step, over all ranks: the same on every rank.
@@ -106,8 +112,10 @@ class TrainStep {
   absl::StatusOr<StepResult> ComputeGradient(const SampleSource& source, int64_t step,
                                              const StopVote& vote = nullptr);
 
-  // Samples [0, count) of `source`, dealt out over ranks.
-  absl::StatusOr<EvaluationResult> Evaluate(const SampleSource& source, int64_t count);
+  // Samples [0, count) of `source`, dealt out over ranks. `home` (null: nodes take turns) says
+  // where they live, whoever runs them.
+  absl::StatusOr<EvaluationResult> Evaluate(const SampleSource& source, int64_t count,
+                                            const HomeOfSample& home = nullptr);
 
   // What the time since the start of the last Run was spent on, on this rank.
   PhaseTimers& timers() { return timers_; }
@@ -118,22 +126,28 @@ class TrainStep {
   RouterStatistics& statistics() { return *statistics_; }
   const routing::ExpertPlacement& placement() const { return exchange_->placement(); }
   const Mesh& mesh() const { return *mesh_; }
+  // Locality with its number of nodes resolved; what does not lie where it takes it to be, or
+  // empty.
+  const routing::LocalityOptions& locality() const { return options_.model.moe.router.locality; }
+  const std::string& stray_warning() const { return stray_warning_; }
   const Context& context() const { return context_; }
 
  private:
   TrainStep(Device& device, comm::Communicator& world, const TrainOptions& options,
             int num_domains);
   absl::Status CreateMemory(Device& device);
+  // Resolves the number of nodes and places the experts.
+  absl::StatusOr<routing::ExpertPlacement> Place();
   absl::Status CreateModel(Device& device);
   absl::Status CreateSums(Device& device);
   size_t votes_begin() const { return 2 * static_cast<size_t>(num_domains_); }
   // What the links of the world cost; a model without experts does not need to know.
   absl::StatusOr<ExchangeCosts> FindCosts();
-  void CreateLog(const ExchangeCosts& costs);
+  void CreateLogs(const ExchangeCosts& costs);
   // Reads sequences [range) of a batch that starts at sample `first` to the host. Collective: an
   // error on one rank is an error on all.
-  absl::Status Read(const SampleSource& source, uint64_t first, SequenceRange range,
-                    const comm::WaitPlace& place);
+  absl::Status Read(const SampleSource& source, const HomeOfSample& home, uint64_t first,
+                    SequenceRange range, const comm::WaitPlace& place);
   // Brings `range` of the sequences `held` by the host to the device.
   MicroBatch Upload(SequenceRange held, SequenceRange range);
   // Adds the losses of those sequences to the sums by domain.
@@ -146,7 +160,7 @@ class TrainStep {
   StopReason CountVotes() const;
   EvaluationResult DescribeEvaluation() const;
 
-  const TrainOptions options_;
+  TrainOptions options_;
   const int num_domains_;
   comm::Communicator& world_;
   BatchLayout layout_;
@@ -166,22 +180,27 @@ class TrainStep {
   std::unique_ptr<ShardedOptimizer> optimizer_;
   std::unique_ptr<RouterStatistics> statistics_;
   std::optional<DomainLoads> domain_loads_;  // of the evaluation under way
+  std::optional<RouteCounts> route_counts_;
+  std::string stray_warning_;
 
   int64_t last_step_ = 0;  // the last one that was begun
   // Of the micro-batch under way.
   Tensor tokens_;                    // I32 [max T]
   Tensor targets_;                   // I32 [max T]
   Tensor domains_;                   // I32 [max T]
+  Tensor nodes_;                     // I32 [max T]
   Tensor losses_;                    // F64 [max T]
   std::vector<double> host_losses_;  // [max T]
   // Of the step, this rank's sequences.
   std::vector<int32_t> host_tokens_;
   std::vector<int32_t> host_targets_;
   std::vector<int32_t> host_domains_;
+  std::vector<int32_t> host_nodes_;
   std::vector<int> sequence_domain_;
   std::vector<int32_t> sample_;  // [S + 1], the one being read
-  // Of the step: F64 [2 * num_domains + 2 + those of the exchange log], sums of cross entropy, then
-  // numbers of tokens, then the ranks that vote to stop for time and on request.
+  // Of the step: F64 [2 * num_domains + 2 + those of the exchange log and the route counts], sums
+  // of cross entropy, then numbers of tokens, then the ranks that vote to stop for time and on
+  // request.
   Tensor domain_sums_;
   std::vector<double> host_domain_sums_;
 };

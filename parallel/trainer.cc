@@ -127,6 +127,9 @@ void Trainer::WarnOfIdleOwners() {
   for (int owner = 0; owner < placement.num_owners(); ++owner) {
     if (placement.num_experts_of(owner) == 0) ++idle;
   }
+  if (run_.observer != nullptr && !step_->stray_warning().empty()) {
+    run_.observer->OnWarning(step_->stray_warning());
+  }
   if (idle == 0 || run_.observer == nullptr || step_->model().routers().empty()) return;
   run_.observer->OnWarning(absl::StrCat(idle, " of the ", placement.num_owners(),
                                         " ranks that share the experts own none; a smaller "
@@ -309,7 +312,8 @@ absl::StatusOr<StepRecord> Trainer::RunStep() {
 
 StepRecord Trainer::Report(const StepResult& result, double seconds) {
   const routing::RouterOptions& router = options_.model.moe.router;
-  StepRecord record = ReportStep(result, router.num_experts, router.top_k, step_->placement());
+  StepRecord record =
+      ReportStep(result, router.num_experts, router.top_k, step_->placement(), step_->locality());
   record.tokens_seen = position_.tokens_seen;
   record.step_seconds = seconds;
   record.tokens_per_second = static_cast<double>(result.tokens) / seconds;

@@ -93,7 +93,14 @@ absl::Status CheckOptions(const RouterOptions& options) {
       CheckNotNegative("balance_loss.coefficient", options.balance_loss.coefficient));
   EQ_RETURN_IF_ERROR(CheckNotNegative("z_loss.coefficient", options.z_loss.coefficient));
   EQ_RETURN_IF_ERROR(CheckNotNegative("init_stddev", options.init_stddev));
-  return CheckNotNegative("capacity.factor", options.capacity.factor);
+  EQ_RETURN_IF_ERROR(CheckNotNegative("capacity.factor", options.capacity.factor));
+  if (options.locality.loss.coefficient > 0.0 && options.balance_loss.coefficient > 0.0 &&
+      options.balance_loss.scope == LossScope::kRunning) {
+    return absl::InvalidArgumentError(
+        "balance_loss.scope RUNNING cannot be combined with locality.loss, which is over the whole "
+        "step: take GLOBAL_BATCH, or coefficient 0");
+  }
+  return CheckLocality(options.locality, options.num_experts, options.top_k);
 }
 
 }  // namespace

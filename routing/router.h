@@ -11,6 +11,7 @@
 #include "core/device/context.h"
 #include "core/nn/parameter.h"
 #include "core/tensor/tensor_view.h"
+#include "routing/locality.h"
 #include "routing/settings.h"
 
 namespace equipoise::routing {
@@ -62,12 +63,15 @@ struct RouterOptions {
   BalanceLossOptions balance_loss;
   ZLossOptions z_loss;
   CapacityOptions capacity;
+  LocalityOptions locality;
 };
 
 struct RouterInput {
   ConstTensorView x;          // [T, H]
   ConstTensorView token_ids;  // I32 [T], vocabulary ids
   ConstTensorView domains;    // I32 [T], index of the data's domain; absent: one domain
+  // I32 [T], home nodes in [0, locality.num_nodes); absent: all of node 0. A sequence has one.
+  ConstTensorView nodes;
   int64_t sequence_length = 1;
   int64_t first_token = 0;  // index of row 0 among all tokens of the step
   int64_t step = 0;

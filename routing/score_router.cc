@@ -8,6 +8,7 @@
 #include "core/ops/permute.h"
 #include "routing/capacity.h"
 #include "routing/losses/balance.h"
+#include "routing/losses/locality.h"
 #include "routing/losses/z_loss.h"
 #include "routing/scores.h"
 
@@ -27,6 +28,9 @@ ScoreRouter::ScoreRouter(const RouterOptions& options, ScoreRouterParts parts)
     AddLoss(MakeBalanceLoss(options.balance_loss, options.num_experts));
   }
   if (options.z_loss.coefficient > 0.0) AddLoss(MakeZLoss(options.z_loss));
+  if (options.locality.loss.coefficient > 0.0 && options.locality.num_nodes > 1) {
+    AddLoss(MakeLocalityLoss(options.locality, options.num_experts));
+  }
   for (auto& loss : parts_.losses) AddLoss(std::move(loss));
   num_statistics_ += selector_.num_statistics();
 }
@@ -67,6 +71,8 @@ void ScoreRouter::CheckShapes(const RouterInput& input, const RouterOutput& outp
   EQ_CHECK_EQ(output.expert_ids.shape(), copies);
   EQ_CHECK_EQ(output.gates.shape(), copies);
   EQ_CHECK_EQ(output.partials.num_elements(), num_statistics_);
+  EQ_CHECK(input.nodes.absent() || input.nodes.num_elements() == num_tokens)
+      << input.nodes.num_elements() << " home nodes";
   if (saved_per_token() > 0) {
     EQ_CHECK_EQ(output.saved.shape(), (Shape{num_tokens, saved_per_token()}));
   }
@@ -82,7 +88,8 @@ void ScoreRouter::CheckBackwardShapes(const RouterInput& input, const RouterBack
 }
 
 MicroBatch ScoreRouter::BatchOf(const RouterInput& input, ConstTensorView selected) const {
-  return {input.x.dim(0), input.sequence_length, selected, input.first_token, input.step};
+  return {input.x.dim(0), input.sequence_length, selected,
+          input.nodes,    input.first_token,     input.step};
 }
 
 StepStatistics ScoreRouter::StatisticsFrom(std::span<const double> sums, int64_t load_tokens,
@@ -212,36 +219,6 @@ void ScoreRouter::LogitsBackward(const Context& context, ConstTensorView x, cons
   parts_.logits->Backward(context, x, gradient.logits, dx);
 }
 
-void ScoreRouter::SelectSequences(const Context& context, const RouterInput& input,
-                                  const ScoreTile& largest, TensorView noisy,
-                                  TensorView expert_ids) const {
-  if (parts_.sequence == nullptr) return;
-  const int64_t length = input.sequence_length;
-  WorkspaceFrame frame(*context.scratch);
-  const TensorView logits =
-      context.scratch->Allocate(input.x.dtype(), {length, options_.num_experts});
-  for (int64_t first = 0; first < input.x.dim(0); first += length) {
-    for (int64_t row = 0; row < length; row += kTileTokens) {
-      const int64_t end = std::min(row + kTileTokens, length);
-      ScoreTile tile = FirstRows(largest, end - row);
-      tile.logits = logits.Rows(row, end);
-      ComputeLogits(context, TileOfX(context, input, first + row, first + end, noisy), tile);
-    }
-    parts_.sequence->Select(context,
-                            {input.training, logits, input.token_ids.Rows(first, first + length)},
-                            expert_ids.Rows(first, first + length));
-  }
-}
-
-void ScoreRouter::SelectTile(const Context& context, const RouterInput& input,
-                             const ScoreTile& tile, TensorView ids, std::span<double> sums) const {
-  if (parts_.sequence != nullptr) return;
-  const ConstTensorView token_ids =
-      input.token_ids.Rows(tile.first_row, tile.first_row + tile.num_rows());
-  selector_.Select(context, tile, token_ids, ids, SelectorSums(sums));
-  if (parts_.trimmer != nullptr) parts_.trimmer->Trim(context, tile, ids);
-}
-
 void ScoreRouter::Forward(const Context& context, const RouterInput& input,
                           const RouterOutput& output) const {
   CheckShapes(input, output);
@@ -255,6 +232,7 @@ void ScoreRouter::Forward(const Context& context, const RouterInput& input,
   const TensorView noisy = AllocateNoisy(*context.scratch, input);
   const MicroBatch batch = BatchOf(input, output.expert_ids);
   SelectSequences(context, input, largest, noisy, output.expert_ids);
+  SelectByQuota(context, input, output, largest, noisy);
   for (int64_t row = 0; row < num_tokens; row += kTileTokens) {
     const int64_t end = std::min(row + kTileTokens, num_tokens);
     ScoreTile tile = FirstRows(largest, end - row);
@@ -272,6 +250,7 @@ void ScoreRouter::Forward(const Context& context, const RouterInput& input,
     }
   }
   CountCopies(output.expert_ids.cpu<int32_t>(), layout_.Counts(sums));
+  selector_.Count(input.nodes, output.expert_ids, SelectorSums(sums));
   if (saves_ids()) SaveIds(output);
   sums[static_cast<size_t>(layout_.dropped())] =
       static_cast<double>(ApplyCapacity(context, options_.capacity, input.sequence_length,

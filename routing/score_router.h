@@ -98,6 +98,9 @@ class ScoreRouter final : public Router {
   // Fills expert_ids of all sequences by parts_.sequence.
   void SelectSequences(const Context& context, const RouterInput& input, const ScoreTile& largest,
                        TensorView noisy, TensorView expert_ids) const;
+  // The same by the selector where a quota of locality makes it one of whole sequences.
+  void SelectByQuota(const Context& context, const RouterInput& input, const RouterOutput& output,
+                     const ScoreTile& largest, TensorView noisy) const;
   void SelectTile(const Context& context, const RouterInput& input, const ScoreTile& tile,
                   TensorView ids, std::span<double> sums) const;
   // The selector's segment of the sums: the last.

@@ -68,6 +68,24 @@ absl::Status AddLinearLogits(const RouterOptions& options, ParameterRegistry& pa
   return absl::OkStatus();
 }
 
+absl::Status CheckNoQuota(const RouterOptions& options) {
+  if (!options.locality.quota.enabled()) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("router ", options.kind,
+                   " chooses by whole sequences and cannot keep a quota of tokens at home: set "
+                   "locality.quota.outgoing_share to 1, or take locality.bias"));
+}
+
+absl::Status CheckNoPreference(const RouterOptions& options) {
+  if (!options.locality.prefers()) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("router ", options.kind,
+                   " spreads every sequence evenly over all experts, so no preference can keep "
+                   "more of it on its "
+                   "node: set locality.bias.mode to NONE, locality.loss.coefficient to 0 and "
+                   "locality.quota.outgoing_share to 1, or take another router"));
+}
+
 absl::StatusOr<int> ReadEnum(const RouterOptions& options, const char* setting,
                              std::initializer_list<const char*> names) {
   const std::string& value = options.settings.GetString(setting);
@@ -86,7 +104,8 @@ absl::StatusOr<SelectionOptions> ReadSelection(const RouterOptions& options,
   if (options.settings.Has("groups.num_groups")) {
     EQ_RETURN_IF_ERROR(ReadGroups(options, selection.groups));
   }
-  if (selection.bias.rule != BiasRule::kNone || selection.groups.enabled()) {
+  if (selection.bias.rule != BiasRule::kNone || selection.groups.enabled() ||
+      (options.locality.num_nodes > 1 && options.locality.bias.mode != LocalityBiasMode::kNone)) {
     selection.rank_by = RankBy::kScores;
   }
   EQ_RETURN_IF_ERROR(CheckSelection(selection, options));

@@ -32,6 +32,12 @@ absl::StatusOr<ScoreRouterParts> ReadScoreParts(const RouterOptions& options,
 absl::Status AddLinearLogits(const RouterOptions& options, ParameterRegistry& parameters,
                              ScoreRouterParts& parts);
 
+// InvalidArgument where locality has a quota: for routers that choose by whole sequences.
+absl::Status CheckNoQuota(const RouterOptions& options);
+// InvalidArgument where locality prefers anything: for routers that spread every sequence, which
+// has one home, evenly over all experts, so that its share there is what it is.
+absl::Status CheckNoPreference(const RouterOptions& options);
+
 // The index of a setting's value in `names`.
 absl::StatusOr<int> ReadEnum(const RouterOptions& options, const char* setting,
                              std::initializer_list<const char*> names);

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/check.h"
+#include "core/base/status_macros.h"
 #include "routing/cpu/score_rows.h"
 #include "routing/cpu/top_k_rows.h"
 #include "routing/selection.h"
@@ -52,27 +53,70 @@ absl::Status CheckSelection(const SelectionOptions& options, const RouterOptions
 Selector::Selector(const SelectionOptions& options, const RouterOptions& router)
     : options_(options),
       draws_(StreamKey(router.seed, absl::StrCat("router.ties.", router.layer))),
-      bias_(options.bias, router.num_experts, router.top_k) {}
+      bias_(options.bias, router.num_experts, router.top_k),
+      locality_(router.locality, router.num_experts),
+      quota_(router.locality, router.num_experts) {
+  KeepState();
+}
 
-void Selector::Select(const Context& context, const ScoreTile& tile, ConstTensorView token_ids,
-                      TensorView ids, std::span<double> sums) const {
+void Selector::KeepState() {
+  const auto first = bias_.state();
+  const auto second = locality_.state();
+  state_.assign(first.begin(), first.end());
+  state_.insert(state_.end(), second.begin(), second.end());
+}
+
+absl::Status Selector::SetState(std::span<const double> state) {
+  const size_t experts = bias_.state().size();
+  const size_t nodes = locality_.state().size();
+  if (state.size() != experts + nodes) {
+    return absl::InvalidArgumentError(absl::StrCat("a router with biases of ", experts,
+                                                   " experts and ", nodes, " nodes is given ",
+                                                   state.size(), " values of state"));
+  }
+  EQ_RETURN_IF_ERROR(bias_.SetState(state.first(experts)));
+  locality_.SetState(state.last(nodes));
+  KeepState();
+  return absl::OkStatus();
+}
+
+void Selector::Count(ConstTensorView nodes, ConstTensorView ids, std::span<double> sums) const {
+  locality_.Count(nodes, ids, sums.last(static_cast<size_t>(locality_.num_statistics())));
+}
+
+void Selector::EndStep(std::span<const double> counts, std::span<const double> sums,
+                       int64_t tokens) {
+  const auto margins = static_cast<size_t>(bias_.num_statistics());
+  bias_.EndStep(counts, sums.first(margins), tokens);
+  locality_.EndStep(sums.subspan(margins));
+  KeepState();
+}
+
+void Selector::Select(const Context& context, const ScoreTile& tile, const TokenLabels& labels,
+                      TensorView ids, std::span<double> sums, const HomeChoice* home) const {
   const bool plain = options_.rank_by == RankBy::kLogits && !bias_.enabled() &&
-                     !options_.groups.enabled() && options_.ties == TieRule::kLowestId;
+                     !locality_.enabled() && home == nullptr && !options_.groups.enabled() &&
+                     options_.ties == TieRule::kLowestId;
   if (plain) return SelectTopK(context, tile.logits, ids);
   WorkspaceFrame frame(*context.scratch);
   const TensorView ranking = context.scratch->Allocate(tile.logits.dtype(), tile.logits.shape());
   Rank(options_.rank_by, tile, ranking);
-  Choose(context, ranking, token_ids, ids, sums);
+  Choose(context, ranking, labels, ids, sums, home);
 }
 
-void Selector::Choose(const Context& context, TensorView ranking, ConstTensorView token_ids,
-                      TensorView ids, std::span<double> sums) const {
+void Selector::Choose(const Context& context, TensorView ranking, const TokenLabels& labels,
+                      TensorView ids, std::span<double> sums, const HomeChoice* home) const {
   bias_.AddTo(context, ranking);
+  locality_.AddTo(context, labels.nodes, ranking);
   // Before the groups: an expert whose group is out of reach for all would have no margin to go by.
-  bias_.Accumulate(context, ranking, sums);
+  bias_.Accumulate(context, ranking, sums.first(static_cast<size_t>(bias_.num_statistics())));
   LimitGroups(context, options_.groups, ranking);
-  if (options_.ties == TieRule::kTokenHash) return SelectByHash(context, ranking, token_ids, ids);
-  SelectTopK(context, ranking, ids);
+  if (options_.ties == TieRule::kTokenHash) {
+    SelectByHash(context, ranking, labels.token_ids, ids);
+  } else {
+    SelectTopK(context, ranking, ids);
+  }
+  if (home != nullptr) quota_.FindHome(ranking, labels.nodes, ids, *home);
 }
 
 void Selector::SelectByHash(const Context& context, ConstTensorView ranking,

@@ -65,6 +65,7 @@ Json ToJson(const LayerRecord& layer) {
   object["dropped_share"] = layer.dropped_share;
   if (layer.router_entropy.has_value()) object["router_entropy"] = *layer.router_entropy;
   object["rank_loads"] = layer.rank_loads;
+  for (const auto& [name, value] : layer.figures) object[name] = value;
   object["auxiliary"] = ToJson(layer.auxiliary);
   if (layer.exchange.has_value()) object["exchange"] = ToJson(*layer.exchange);
   return object;

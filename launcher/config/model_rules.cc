@@ -82,6 +82,17 @@ void CheckDenseLayers(const RuleContext& context) {
   }
 }
 
+void CheckLocality(const RuleContext& context) {
+  const config::RunConfig& config = context.config;
+  const int nodes = config.moe().locality().nodes();
+  if (context.Usable({"moe.locality.nodes", "batch.sequences"}) &&
+      nodes > config.batch().sequences() && config.batch().sequences() > 0) {
+    context.Fail({"moe.locality.nodes", "batch.sequences"},
+                 absl::StrCat("moe.locality.nodes is ", nodes, ", more than the ",
+                              config.batch().sequences(), " of batch.sequences"));
+  }
+}
+
 void CheckOwners(const RuleContext& context) {
   const config::Layout& layout = context.config.layout();
   const int num_experts = context.config.moe().num_experts();
@@ -112,10 +123,12 @@ void CheckRouter(const RuleContext& context) {
       config.moe().top_k() > config.moe().num_experts()) {
     return;
   }
-  const routing::RouterOptions options = TranslateRouter(config);
+  routing::RouterOptions options = TranslateRouter(config);
+  // How many nodes the job has is known when it runs.
+  if (options.locality.num_nodes == 0) options.locality.num_nodes = 1;
   const std::string path = "moe.router." + options.kind;
   if (!context.Usable({"model.hidden", "moe.num_experts", "moe.top_k", "moe.router",
-                       "moe.balance_loss", "moe.z_loss"})) {
+                       "moe.balance_loss", "moe.z_loss", "moe.locality"})) {
     return;
   }
   ParameterRegistry parameters;  // declarations only: nothing is allocated
@@ -169,6 +182,7 @@ void CheckMoeRules(const RuleContext& context) {
                               " of moe.num_experts"));
   }
   CheckRouter(context);
+  CheckLocality(context);
 }
 
 void CheckLayoutRules(const RuleContext& context) {

@@ -107,6 +107,30 @@ parallel::ModelOptions TranslateModel(const config::RunConfig& config) {
   return model;
 }
 
+routing::LocalityBiasMode ToMode(config::LocalityBias::Mode mode) {
+  switch (mode) {
+    case config::LocalityBias::NONE:
+      return routing::LocalityBiasMode::kNone;
+    case config::LocalityBias::FIXED:
+      return routing::LocalityBiasMode::kFixed;
+    case config::LocalityBias::CONTROLLER:
+      return routing::LocalityBiasMode::kController;
+  }
+  EQ_CHECK(false);
+}
+
+routing::LocalityOptions TranslateLocality(const config::Locality& from) {
+  routing::LocalityOptions locality;
+  locality.num_nodes = from.nodes();
+  locality.nodes_per_group = from.nodes_per_group();
+  locality.loss = {from.loss().coefficient(), from.loss().home(), from.loss().near(),
+                   from.loss().far(), from.loss().smoothing()};
+  locality.bias = {ToMode(from.bias().mode()), from.bias().strength(), from.bias().target(),
+                   from.bias().rate(), from.bias().limit()};
+  locality.quota.outgoing_share = from.quota().outgoing_share();
+  return locality;
+}
+
 parallel::LayoutOptions TranslateLayout(const config::Layout& from) {
   parallel::LayoutOptions layout;
   layout.expert_parallel = from.expert_parallel();
@@ -179,6 +203,7 @@ routing::RouterOptions TranslateRouter(const config::RunConfig& config) {
   router.balance_loss.scope = ToScope(moe.balance_loss().scope());
   router.z_loss.coefficient = moe.z_loss().coefficient();
   router.capacity.factor = moe.capacity_factor();
+  router.locality = TranslateLocality(moe.locality());
   const auto* oneof = config::Router::descriptor()->FindOneofByName("kind");
   const FieldDescriptor* chosen =
       config::Router::GetReflection()->GetOneofFieldDescriptor(moe.router(), oneof);
@@ -226,6 +251,9 @@ RunOptions Translate(const config::RunConfig& config) {
   if (train.validation.sequences > 0) {
     run.validation_data = TranslateData(config, Split::kValidation);
   }
+  train.consistency = {config.telemetry().consistency_every_steps(),
+                       config.telemetry().consistency_segment(),
+                       config.telemetry().consistency_cache()};
   run.telemetry.console_every_steps = config.telemetry().console_every_steps();
   run.telemetry.progress = ToProgressBar(config.telemetry().progress());
   run.telemetry.router_log = config.telemetry().router_log();

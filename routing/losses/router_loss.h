@@ -18,6 +18,7 @@ struct MicroBatch {
   int64_t sequence_length = 0;  // S; T is a multiple of it
   // I32 [T, K], before capacity. In the forward pass, filled up to the end of the current tile.
   ConstTensorView selected;
+  ConstTensorView nodes;  // I32 [T], home nodes; absent: all of node 0
   // Of row 0, for random draws: its index among all tokens of the step, and the step.
   int64_t first_token = 0;
   int64_t step = 0;

@@ -123,6 +123,7 @@ absl::Status Refuse(const RouterOptions& options) {
 
 absl::StatusOr<std::unique_ptr<Router>> MakeExpertChoiceRouter(const RouterOptions& options,
                                                                ParameterRegistry& parameters) {
+  EQ_RETURN_IF_ERROR(CheckNoPreference(options));
   EQ_RETURN_IF_ERROR(Refuse(options));
   const double factor = options.settings.GetDouble("capacity_factor");
   const int64_t asked = options.settings.GetInt("max_copies");

@@ -119,6 +119,7 @@ class Sinkhorn final : public SequenceSelector {
 
 absl::StatusOr<std::unique_ptr<Router>> MakeSinkhornRouter(const RouterOptions& options,
                                                            ParameterRegistry& parameters) {
+  EQ_RETURN_IF_ERROR(CheckNoPreference(options));
   const int64_t iterations = options.settings.GetInt("iterations");
   const double tolerance = options.settings.GetDouble("tolerance");
   if (iterations < 1 || !(tolerance >= 0.0)) {

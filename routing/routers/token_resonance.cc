@@ -120,6 +120,7 @@ absl::Status CheckNotNegative(const char* what, double value) {
 absl::StatusOr<std::unique_ptr<Router>> MakeTokenResonanceRouter(const RouterOptions& options,
                                                                  ParameterRegistry& parameters) {
   (void)parameters;
+  EQ_RETURN_IF_ERROR(CheckNoQuota(options));
   ResonanceOptions resonance;
   resonance.capacity_factor = options.settings.GetDouble("capacity_factor");
   resonance.capacity_safety = options.settings.GetDouble("capacity_safety");

@@ -94,6 +94,40 @@ void AddLprCases(std::vector<RouterCase>& cases) {
                    }});
 }
 
+// Nodes of unequal size, some without tokens or, for few experts, without experts.
+void Prefer(RouterOptions& options) {
+  options.locality.num_nodes = 4;
+  options.locality.nodes_per_group = 2;
+  options.locality.loss = {2.0, 4.0, 2.0, 0.5, 0.1};
+  options.locality.bias = {LocalityBiasMode::kController, 0.1, 0.6, 0.3, 2.0};
+}
+
+void LimitOutgoing(RouterOptions& options) {
+  options.locality.num_nodes = 2;
+  if (options.num_experts / 2 >= options.top_k) options.locality.quota = {0.3};
+}
+
+void AddLocalityCases(std::vector<RouterCase>& cases) {
+  for (const char* kind :
+       {"top_k", "grap", "lpr", "token_resonance", "aux_free_bias", "quantile_balancing"}) {
+    cases.push_back({std::string(kind) + "_prefers_home", kind, Prefer});
+  }
+  for (const char* kind : {"top_k", "grap", "lpr", "quantile_balancing"}) {
+    cases.push_back({std::string(kind) + "_quota", kind, LimitOutgoing});
+  }
+  cases.push_back({"lpr_REFERENCE_prefers_home", "lpr", [](RouterOptions& options) {
+                     options.settings = LprSettings("REFERENCE");
+                     Prefer(options);
+                   }});
+  cases.push_back({"entropy_adaptive_quota", "entropy_adaptive", [](RouterOptions& options) {
+                     AddLosses(options);
+                     options.capacity = {1.0};
+                     LimitOutgoing(options);
+                     options.locality.loss.coefficient = 1.5;
+                     options.locality.bias = {LocalityBiasMode::kFixed, 0.05};
+                   }});
+}
+
 }  // namespace
 
 RouterOptions RouterCase::Options(int64_t hidden, int num_experts, int top_k) const {
@@ -135,6 +169,7 @@ std::vector<RouterCase> RouterCases() {
                    }});
   AddSequenceCases(cases);
   AddLprCases(cases);
+  AddLocalityCases(cases);
   cases.push_back({"entropy_adaptive", "entropy_adaptive", [](RouterOptions& options) {
                      AddLosses(options);
                      options.settings.Set("min_copies", int64_t{1});

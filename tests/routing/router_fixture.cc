@@ -155,6 +155,14 @@ RouterPass RouterFixture::MakePass(std::span<const double> x, int64_t sequence_l
   std::iota(token_ids.begin(), token_ids.end(), static_cast<double>(first_token));
   pass.input.x = pass.x;
   pass.input.token_ids = context_.Make(DType::kI32, {num_tokens}, token_ids);
+  if (options_.locality.num_nodes > 1) {
+    std::vector<double> nodes;
+    for (int64_t t = 0; t < num_tokens; ++t) {
+      nodes.push_back(
+          static_cast<double>((first_token + t) / sequence_length % options_.locality.num_nodes));
+    }
+    pass.input.nodes = context_.Make(DType::kI32, {num_tokens}, nodes);
+  }
   pass.input.sequence_length = sequence_length;
   pass.input.first_token = first_token;
   pass.output.expert_ids = context_.Zeros(DType::kI32, {num_tokens, copies});

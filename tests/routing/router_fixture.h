@@ -56,7 +56,8 @@ class RouterFixture {
   RouterFixture(const RouterOptions& options, DType dtype, uint64_t key = 1,
                 RouterFactory factory = MakeRouter);
 
-  // x [T, H] row by row; token ids first_token + 0, 1, 2, ...
+  // x [T, H] row by row; token ids first_token + 0, 1, 2, ...; with nodes, sequences live on them
+  // in turn.
   RouterPass MakePass(std::span<const double> x, int64_t sequence_length, int64_t first_token = 0);
   // A pass of T standard normal tokens, forward done.
   RouterPass NormalPass(int64_t num_tokens, int64_t sequence_length, uint64_t key);

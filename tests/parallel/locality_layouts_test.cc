@@ -1,0 +1,219 @@
+// Logical nodes: a run with so many of them has the same losses and counts on any layout, and they
+// are where the machines are if there are as many.
+
+#include "parallel/logical_nodes.h"
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "comm/backends/thread/run_ranks.h"
+#include "core/base/status_macros.h"
+#include "core/device/device.h"
+#include "gtest/gtest.h"
+#include "parallel/batch_layout.h"
+#include "parallel/train_step.h"
+#include "routing/locality.h"
+#include "tests/parallel/tiny_model.h"
+#include "tests/routing/router_fixture.h"
+
+namespace equipoise::parallel {
+namespace {
+
+using routing::LocalityBiasMode;
+
+constexpr int kSteps = 6;
+constexpr int kDomains = 3;
+
+struct Case {
+  std::string name;
+  std::string kind;
+  routing::LocalityOptions locality;
+};
+
+struct Layout {
+  int ranks = 1;
+  int expert_parallel = 1;
+  int accumulation = 1;
+  bool recompute = false;
+  std::vector<int> nodes = {};  // of each rank; empty: one machine
+};
+
+struct Trace {
+  std::vector<double> losses;
+  std::vector<double> counts;
+  std::vector<double> state;
+  std::string warning;
+};
+
+TrainOptions OptionsFor(const Case& of, const Layout& layout) {
+  TrainOptions options = testing_support::TinyOptions(DType::kF64, 13);
+  options.layout.expert_parallel = layout.expert_parallel;
+  options.layout.recompute = layout.recompute;
+  options.batch.accumulation_steps = layout.accumulation;
+  options.batch.load_source = LoadSource::kPreviousStep;
+  options.consistency = {2, 4, 1.5};
+  routing::RouterOptions& router = options.model.moe.router;
+  router.kind = of.kind;
+  router.settings = routing::DefaultSettings(of.kind);
+  router.locality = of.locality;
+  if (of.kind == "hash") router.balance_loss.coefficient = router.z_loss.coefficient = 0.0;
+  return options;
+}
+
+void Append(const std::vector<double>& from, std::vector<double>& to) {
+  to.insert(to.end(), from.begin(), from.end());
+}
+
+absl::StatusOr<Trace> Train(const Case& of, const Layout& layout) {
+  Trace first;
+  comm::ThreadWorld::Options threads;
+  threads.num_ranks = layout.ranks;
+  threads.node_of_rank = layout.nodes;
+  EQ_RETURN_IF_ERROR(comm::RunRanks(threads, [&](comm::Communicator& world) -> absl::Status {
+    const TrainOptions options = OptionsFor(of, layout);
+    const SampleSource source = testing_support::SyntheticText(options.model.vocabulary, kDomains);
+    const std::unique_ptr<Device> device = MakeCpuDevice();
+    EQ_ASSIGN_OR_RETURN(auto step, TrainStep::Create(*device, world, options, kDomains));
+    Trace trace;
+    trace.warning = step->stray_warning();
+    for (int i = 1; i <= kSteps; ++i) {
+      EQ_ASSIGN_OR_RETURN(const StepResult result, step->Run(source, i));
+      trace.losses.push_back(result.loss);
+      for (const MoeLayerResult& layer : result.layers) {
+        Append(layer.routes.home_copies, trace.counts);
+        Append(layer.routes.experts, trace.counts);
+        Append(layer.routes.nodes, trace.counts);
+      }
+    }
+    EQ_ASSIGN_OR_RETURN(const EvaluationResult evaluation, step->Evaluate(source, 5));
+    trace.losses.push_back(evaluation.cross_entropy);
+    for (const routing::Router* router : step->model().routers()) {
+      trace.state.insert(trace.state.end(), router->state().begin(), router->state().end());
+    }
+    if (world.rank() == 0) first = std::move(trace);
+    return absl::OkStatus();
+  }));
+  return first;
+}
+
+routing::LocalityOptions Preferring(int nodes) {
+  routing::LocalityOptions locality;
+  locality.num_nodes = nodes;
+  locality.loss.coefficient = 0.1;
+  locality.bias = {LocalityBiasMode::kController, 0.0, 0.8, 0.2, 2.0};
+  return locality;
+}
+
+std::vector<Case> Cases() {
+  std::vector<Case> cases = {{"top_k_2", "top_k", Preferring(2)},
+                             {"top_k_3", "top_k", Preferring(3)},
+                             {"lpr_2", "lpr", Preferring(2)},
+                             {"quota", "top_k", Preferring(2)},
+                             {"hash", "hash", {}}};
+  cases[3].locality.quota.outgoing_share = 0.3;
+  cases[4].locality.num_nodes = 2;
+  return cases;
+}
+
+class LocalityLayoutsTest : public ::testing::TestWithParam<Case> {};
+
+TEST_P(LocalityLayoutsTest, LayoutDoesNotMatter) {
+  const auto reference = Train(GetParam(), {});
+  ASSERT_TRUE(reference.ok()) << reference.status();
+  EXPECT_EQ(reference->warning, "");
+  EXPECT_FALSE(reference->counts.empty());
+  const std::vector<Layout> layouts = {{1, 1, 3, false, {}},        {1, 1, 1, true, {}},
+                                       {2, 2, 1, false, {0, 1}},    {3, 1, 2, true, {}},
+                                       {3, 3, 1, false, {0, 0, 1}}, {4, 4, 1, false, {0, 0, 1, 1}},
+                                       {4, 2, 2, false, {}}};
+  for (const Layout& layout : layouts) {
+    SCOPED_TRACE(::testing::Message()
+                 << layout.ranks << " ranks, " << layout.expert_parallel << " expert-parallel, "
+                 << layout.accumulation << " micro-batches");
+    const auto run = Train(GetParam(), layout);
+    ASSERT_TRUE(run.ok()) << run.status();
+    EXPECT_EQ(run->counts, reference->counts);
+    EXPECT_EQ(run->state, reference->state);
+    ASSERT_EQ(run->losses.size(), reference->losses.size());
+    for (size_t i = 0; i < run->losses.size(); ++i) {
+      EXPECT_NEAR(run->losses[i], reference->losses[i], 1e-12 * reference->losses[i]) << i;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, LocalityLayoutsTest, ::testing::ValuesIn(Cases()),
+                         [](const auto& info) { return info.param.name; });
+
+TEST(LogicalNodesTest, SequencesLieWhereEqualNodesHaveThem) {
+  for (const int64_t sequences : {4, 7, 12, 13}) {
+    for (const int nodes : {1, 2, 3}) {
+      for (const int local : {1, 2}) {
+        const int ranks = nodes * local;
+        if (ranks > sequences) continue;
+        BatchOptions batch;
+        batch.sequences = sequences;
+        const BatchLayout layout(batch, ranks);
+        for (int rank = 0; rank < ranks; ++rank) {
+          const SequenceRange range = layout.OfRank(rank);
+          for (int64_t i = range.begin; i < range.end; ++i) {
+            EXPECT_EQ(routing::NodeOfSequence(i, sequences, nodes), rank / local);
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(LogicalNodesTest, AreTheMachinesUnlessGiven) {
+  Case of = {"", "top_k", Preferring(0)};
+  const auto two = Train(of, {4, 4, 1, false, {0, 0, 1, 1}});
+  ASSERT_TRUE(two.ok()) << two.status();
+  EXPECT_EQ(two->warning, "");
+  EXPECT_EQ(two->state.size(), 4u);  // two layers of two nodes
+  of.locality.num_nodes = 2;
+  const auto given = Train(of, {});
+  ASSERT_TRUE(given.ok()) << given.status();
+  EXPECT_EQ(given->counts, two->counts);
+  // Nothing prefers, nothing is counted.
+  of.locality = {};
+  of.locality.num_nodes = 0;
+  const auto none = Train(of, {2, 2, 1, false, {0, 1}});
+  ASSERT_TRUE(none.ok()) << none.status();
+  EXPECT_TRUE(none->state.empty());
+}
+
+TEST(LogicalNodesTest, MachinesThatAreNoEqualRunsAreRefused) {
+  const Case of = {"", "top_k", Preferring(0)};
+  const std::vector<std::vector<int>> machines = {{0, 0, 0, 1}, {0, 1, 0, 1}};
+  for (const std::vector<int>& nodes : machines) {
+    const auto run = Train(of, {4, 4, 1, false, nodes});
+    EXPECT_EQ(run.status().code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_NE(run.status().message().find("moe.locality.nodes"), std::string::npos);
+  }
+  const auto too_many = Train({"", "top_k", Preferring(14)}, {});
+  EXPECT_EQ(too_many.status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST(LogicalNodesTest, WarnsOfWhatLiesElsewhere) {
+  const Case of = {"", "top_k", Preferring(2)};
+  // Every machine holds all experts: half of each copy of them is not where it is thought to be.
+  const auto run = Train(of, {4, 2, 1, false, {0, 0, 1, 1}});
+  ASSERT_TRUE(run.ok()) << run.status();
+  EXPECT_NE(run->warning.find("0 of 13 sequences and 8 of 16 experts"), std::string::npos)
+      << run->warning;
+}
+
+TEST(LogicalNodesTest, ExpertsAreSharedOutWithinNodes) {
+  TrainOptions options = testing_support::TinyOptions(DType::kF64, 8);
+  options.model.moe.router.num_experts = 10;
+  options.model.moe.router.locality.num_nodes = 2;
+  const auto placement = MakePlacement(options, 4);
+  ASSERT_TRUE(placement.ok());
+  std::vector<int> owners;
+  for (int e = 0; e < 10; ++e) owners.push_back(placement->owner_of(e));
+  EXPECT_EQ(owners, (std::vector<int>{0, 0, 0, 1, 1, 2, 2, 2, 3, 3}));
+}
+
+}  // namespace
+}  // namespace equipoise::parallel
