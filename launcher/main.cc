@@ -16,6 +16,7 @@
 #include "launcher/commands/report.h"
 #include "launcher/commands/sweep.h"
 #include "launcher/commands/telemetry.h"
+#include "launcher/commands/top.h"
 #include "launcher/commands/train.h"
 #include "launcher/config/suggest.h"
 #include "launcher/version.h"
@@ -27,6 +28,7 @@ constexpr Command kCommands[] = {
     {"train", "train a model from a configuration file", TrainHelp, RunTrainCommand},
     {"sweep", "run many trainings that differ in a few fields", SweepHelp, RunSweepCommand},
     {"report", "write runs or sweeps as one HTML page", ReportHelp, RunReportCommand},
+    {"top", "show a run on the terminal while it goes on", TopHelp, RunTopCommand},
     {"telemetry", "print what a run recorded of its experts' load", TelemetryHelp,
      RunTelemetryCommand},
     {"fields", "list every field of a configuration", FieldsHelp, RunFieldsCommand},

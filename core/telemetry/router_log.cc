@@ -17,11 +17,11 @@ struct Section {
   uint64_t tag;
   Values RouterLayer::*values;
 };
-constexpr std::array<Section, 3> kSections = {{
+constexpr std::array<Section, 2> kSections = {{
     {1, &RouterLayer::counts},
     {2, &RouterLayer::rank_loads},
-    {3, &RouterLayer::node_bytes},
 }};
+constexpr uint64_t kNodeBytesTag = 3;
 
 // More than any model or job has; keeps damage from asking for all of the memory.
 constexpr uint64_t kMaxLayers = 1u << 16;
@@ -89,6 +89,10 @@ bool DecodeSection(std::string_view bytes, Values RouterLayer::*values, RouterRe
 }
 
 bool DecodeKnownSection(uint64_t tag, std::string_view bytes, RouterRecord& record) {
+  if (tag == kNodeBytesTag) {
+    VarintReader reader(bytes);
+    return ReadValues(reader, record.node_bytes);
+  }
   for (const Section& section : kSections) {
     if (section.tag == tag) return DecodeSection(bytes, section.values, record);
   }
@@ -97,6 +101,7 @@ bool DecodeKnownSection(uint64_t tag, std::string_view bytes, RouterRecord& reco
 
 // Keeps the memory of a record that is read into.
 void Clear(RouterRecord& record) {
+  record.node_bytes.clear();
   for (RouterLayer& layer : record.layers) {
     for (const Section& section : kSections) (layer.*section.values).clear();
   }
@@ -119,13 +124,19 @@ std::string FileHeader() {
 std::string Encode(const RouterRecord& record) {
   std::string sections;
   uint64_t num_sections = 0;
-  for (const Section& section : kSections) {
-    if (!IsRecorded(record, section)) continue;
+  const auto add = [&](uint64_t tag, const std::string& bytes) {
     ++num_sections;
-    const std::string bytes = EncodeSection(record, section);
-    AppendVarint(section.tag, sections);
+    AppendVarint(tag, sections);
     AppendVarint(bytes.size(), sections);
     sections += bytes;
+  };
+  for (const Section& section : kSections) {
+    if (IsRecorded(record, section)) add(section.tag, EncodeSection(record, section));
+  }
+  if (!record.node_bytes.empty()) {
+    std::string bytes;
+    AppendValues(record.node_bytes, bytes);
+    add(kNodeBytesTag, bytes);
   }
   std::string payload;
   AppendVarint(ZigZag(record.step), payload);
@@ -162,6 +173,9 @@ RouterRecord ToRouterRecord(const StepRecord& record) {
     to.layer = layer.layer;
     to.counts = layer.counts;
     to.rank_loads = layer.rank_loads;
+  }
+  for (const std::vector<int64_t>& row : record.node_bytes) {
+    result.node_bytes.insert(result.node_bytes.end(), row.begin(), row.end());
   }
   return result;
 }

@@ -17,8 +17,9 @@
 //   record  "EQR1" | size of the payload u32 | payload | XXH3-64 of everything before it u64
 //   payload step | number of sections | (tag | size in bytes | bytes)...        all varints
 //
-// A section holds one array a layer: number of layers, then for each its index in the model, its
-// number of values, their integer mean and each value minus that, zigzag. A reader passes over tags
+// An array is its number of values, their integer mean, and each value minus that, zigzag. Sections
+// 1 (counts) and 2 (rank loads) hold an array a layer: number of layers, then for each its index in
+// the model and its array. Section 3 (bytes between nodes) is one array. A reader passes over tags
 // that it does not know; a file of a greater version it refuses.
 //
 // router.idx beside it has 16 bytes a record, step i64 | offset u64, so that a reader finds a step
@@ -36,12 +37,12 @@ struct RouterLayer {
   int layer = 0;                    // index in the model
   std::vector<int64_t> counts;      // [E] token copies each expert was chosen for
   std::vector<int64_t> rank_loads;  // [R] token copies each rank's experts received
-  std::vector<int64_t> node_bytes;  // [N * N] bytes from node (row) to node (column)
 };
 
 struct RouterRecord {
   int64_t step = 0;
   std::vector<RouterLayer> layers;
+  std::vector<int64_t> node_bytes;  // [N * N] bytes from node (row) to node (column), all layers
 };
 
 RouterRecord ToRouterRecord(const StepRecord& record);

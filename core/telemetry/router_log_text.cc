@@ -1,5 +1,6 @@
 #include "core/telemetry/router_log_text.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstring>
@@ -52,6 +53,21 @@ void AppendValues(const std::vector<int64_t>& values, std::string& out) {
   out.resize(static_cast<size_t>(next - out.data()) - (values.empty() ? 0 : 1));
 }
 
+void AppendNodeBytesJson(const std::vector<int64_t>& bytes, std::string& out) {
+  size_t nodes = 1;
+  while (nodes * nodes < bytes.size()) ++nodes;
+  out += ",\"node_bytes\":[";
+  for (size_t start = 0; start < bytes.size(); start += nodes) {
+    const size_t end = std::min(start + nodes, bytes.size());
+    out += start == 0 ? "[" : ",[";
+    AppendValues({bytes.begin() + static_cast<std::ptrdiff_t>(start),
+                  bytes.begin() + static_cast<std::ptrdiff_t>(end)},
+                 out);
+    out += ']';
+  }
+  out += ']';
+}
+
 void AppendNumber(int64_t value, std::string& out) {
   char digits[kMaxDigits];
   out.append(digits, static_cast<size_t>(Put(value, digits) - digits));
@@ -64,7 +80,6 @@ struct Array {
 constexpr Array kArrays[] = {
     {"counts", &RouterLayer::counts},
     {"rank_loads", &RouterLayer::rank_loads},
-    {"node_bytes", &RouterLayer::node_bytes},
 };
 
 }  // namespace
@@ -84,6 +99,11 @@ void AppendCsv(const RouterRecord& record, std::string& out) {
       out += '\n';
     }
   }
+  if (record.node_bytes.empty()) return;
+  AppendNumber(record.step, out);
+  out += ",,node_bytes,";
+  AppendValues(record.node_bytes, out);
+  out += '\n';
 }
 
 void AppendJson(const RouterRecord& record, std::string& out) {
@@ -105,7 +125,9 @@ void AppendJson(const RouterRecord& record, std::string& out) {
     }
     out += '}';
   }
-  out += "]}\n";
+  out += ']';
+  if (!record.node_bytes.empty()) AppendNodeBytesJson(record.node_bytes, out);
+  out += "}\n";
 }
 
 }  // namespace equipoise

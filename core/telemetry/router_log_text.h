@@ -8,7 +8,7 @@
 namespace equipoise {
 
 // Appends the record as lines `step,layer,array,value,value,...`: one for each layer and array
-// ("counts", "rank_loads", "node_bytes") that has values.
+// ("counts", "rank_loads") that has values, and one for "node_bytes", row by row, without a layer.
 void AppendCsv(const RouterRecord& record, std::string& out);
 
 // Appends the record as one line: {"step":1,"moe":[{"layer":0,"counts":[...],...},...]}. Keys as in

@@ -22,6 +22,13 @@ void AddLayer(const LayerRecord& layer, std::vector<Scalar>& scalars) {
   add("moe_dead", static_cast<double>(layer.dead));
   add("moe_dropped_share", layer.dropped_share);
   if (layer.router_entropy.has_value()) add("moe_router_entropy", *layer.router_entropy);
+  if (layer.exchange.has_value()) {
+    add("moe_node_share", layer.exchange->node_share);
+    add("moe_remote_bytes", static_cast<double>(layer.exchange->remote_bytes));
+    add("moe_exchange_predicted_seconds", layer.exchange->predicted_seconds);
+    add("moe_exchange_measured_seconds", layer.exchange->measured_seconds);
+    add("moe_balance_efficiency", layer.exchange->balance_efficiency);
+  }
   if (layer.rank_loads.empty()) return;
   add("moe_rank_load_max",
       static_cast<double>(*std::max_element(layer.rank_loads.begin(), layer.rank_loads.end())));

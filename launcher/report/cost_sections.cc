@@ -60,18 +60,8 @@ std::string TimeCurves(const RunHistory& run) {
   return chart.curves.empty() ? "" : DrawLineChart(chart);
 }
 
-// Bytes from node to node, over all layers; empty if the run did not record them.
-std::vector<double> NodeBytes(const RunHistory& run) {
-  std::vector<double> bytes;
-  for (const LayerHistory& layer : run.layers) {
-    bytes.resize(std::max(bytes.size(), layer.node_bytes.size()));
-    for (size_t i = 0; i < layer.node_bytes.size(); ++i) bytes[i] += layer.node_bytes[i];
-  }
-  return bytes;
-}
-
 std::string NodeBytesFigure(const RunHistory& run, size_t number) {
-  const std::vector<double> bytes = NodeBytes(run);
+  const std::vector<double>& bytes = run.node_bytes;
   const auto nodes = static_cast<size_t>(std::lround(std::sqrt(bytes.size())));
   const double total = std::accumulate(bytes.begin(), bytes.end(), 0.0);
   if (nodes == 0 || nodes * nodes != bytes.size() || total <= 0.0) return "";
@@ -101,29 +91,40 @@ std::string NodeBytesFigure(const RunHistory& run, size_t number) {
       nodes <= 16 ? absl::StrCat("<div class=\"card\">", HtmlTable(rows), "</div>") : "");
 }
 
-// The mean over the layers that have the figure, bucket by bucket of the first one.
-void AddLayerCurves(const RunHistory& run, Series LayerHistory::*series, const std::string& name,
-                    int style, bool dashed, LineChart& chart) {
+// The middle layer by measured time: all of them would hide how good the prediction is.
+const LayerHistory* LayerToShow(const RunHistory& run) {
+  std::vector<const LayerHistory*> layers;
   for (const LayerHistory& layer : run.layers) {
-    if ((layer.*series).empty()) continue;
-    chart.curves.push_back(
-        MakeCurve(absl::StrCat(name, ", layer ", layer.layer), layer.*series, style));
-    chart.curves.back().dashed = dashed;
-    return;  // one layer shows how good the prediction is; all of them would hide it
+    if (!layer.measured_seconds.empty() && !layer.predicted_seconds.empty()) {
+      layers.push_back(&layer);
+    }
   }
+  if (layers.empty()) return nullptr;
+  std::sort(layers.begin(), layers.end(), [](const LayerHistory* a, const LayerHistory* b) {
+    return a->measured_seconds.mean() < b->measured_seconds.mean();
+  });
+  return layers[layers.size() / 2];
 }
 
 std::string PredictionChart(const RunHistory& run, size_t number) {
   LineChart chart;
   chart.text = {absl::StrCat("chart-exchange-", number),
                 "Seconds of the exchange: predicted and measured", "",
-                "Predicted from the plan's bytes and the links' measured latency and bandwidth."};
+                "Predicted for the transfers alone from what links cost; measured with waiting for "
+                "slower ranks."};
   chart.x_label = "step";
   chart.y_label = "seconds";
   chart.include = 0.0;
-  AddLayerCurves(run, &LayerHistory::measured_seconds, "measured", 0, false, chart);
-  AddLayerCurves(run, &LayerHistory::predicted_seconds, "predicted", 1, true, chart);
-  return chart.curves.size() < 2 ? "" : DrawLineChart(chart);
+  const LayerHistory* layer = LayerToShow(run);
+  if (layer == nullptr) return "";
+  const std::string name = absl::StrCat(", layer ", layer->layer);
+  chart.curves.push_back(MakeCurve("measured" + name, layer->measured_seconds, 0));
+  chart.curves.push_back(MakeCurve("predicted" + name, layer->predicted_seconds, 1));
+  chart.curves.back().dashed = true;
+  chart.text.summary =
+      absl::StrCat("Means: measured ", FormatFigure(layer->measured_seconds.mean()),
+                   " s, predicted ", FormatFigure(layer->predicted_seconds.mean()), " s.");
+  return DrawLineChart(chart);
 }
 
 std::string LocalityChart(const RunHistory& run, size_t number) {
@@ -132,8 +133,8 @@ std::string LocalityChart(const RunHistory& run, size_t number) {
                 "Share of the copies that stay on their node", "", ""};
   chart.x_label = "step";
   for (const LayerHistory& layer : run.layers) {
-    if (layer.local_share.empty() || chart.curves.size() >= kNumStyles) continue;
-    chart.curves.push_back(MakeCurve(absl::StrCat("layer ", layer.layer), layer.local_share,
+    if (layer.node_share.empty() || chart.curves.size() >= kNumStyles) continue;
+    chart.curves.push_back(MakeCurve(absl::StrCat("layer ", layer.layer), layer.node_share,
                                      static_cast<int>(chart.curves.size())));
   }
   return chart.curves.empty() ? "" : DrawLineChart(chart);

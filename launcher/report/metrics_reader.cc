@@ -74,6 +74,13 @@ constexpr LayerNumber kLayerNumbers[] = {
     {"dropped_share", &LayerRow::dropped_share},
 };
 
+constexpr LayerNumber kExchangeNumbers[] = {
+    {"node_share", &LayerRow::node_share},
+    {"predicted_seconds", &LayerRow::predicted_seconds},
+    {"measured_seconds", &LayerRow::measured_seconds},
+    {"balance_efficiency", &LayerRow::balance_efficiency},
+};
+
 struct RowNumber {
   std::string_view key;
   double MetricsRow::*number;
@@ -172,6 +179,7 @@ class MetricsReader::Impl {
       if (key == "step") return value.get_int64().get(row_.step);
       if (key == "time") return ReadTime(value);
       if (key == "moe") return ReadLayers(value);
+      if (key == "node_bytes") return ReadNodeBytes(value);
       if (key == "validation") return ReadValidation(value);
       for (const RowNumber& number : kRowNumbers) {
         if (key == number.key) ReadNumber(value, row_.*number.number);
@@ -222,6 +230,7 @@ class MetricsReader::Impl {
       }
       if (key == "rank_loads") return ReadIntegers(field, layer.rank_loads);
       if (key == "domain_counts") return ReadDomainCounts(field, layer);
+      if (key == "exchange") return ReadExchange(field, layer);
       if (key == "layer") {
         int64_t index = 0;
         const error_code error = field.get_int64().get(index);
@@ -233,6 +242,29 @@ class MetricsReader::Impl {
       }
       return SUCCESS;
     });
+  }
+
+  static error_code ReadExchange(json::value value, LayerRow& layer) {
+    return ForEachField(value, [&layer](std::string_view key, json::value field) {
+      for (const LayerNumber& number : kExchangeNumbers) {
+        if (key == number.key) ReadNumber(field, layer.*number.number);
+      }
+      return SUCCESS;
+    });
+  }
+
+  // A list of lists, one after the other.
+  error_code ReadNodeBytes(json::value value) {
+    json::array rows;
+    if (const error_code error = value.get_array().get(rows)) return error;
+    std::vector<int64_t> bytes;
+    for (auto element : rows) {
+      json::value row;
+      if (const error_code error = element.get(row)) return error;
+      if (const error_code error = ReadIntegers(row, bytes)) return error;
+      row_.node_bytes.insert(row_.node_bytes.end(), bytes.begin(), bytes.end());
+    }
+    return SUCCESS;
   }
 
   error_code ReadDomainCounts(json::value value, LayerRow& layer) {

@@ -28,12 +28,11 @@ struct LayerRow {
   double floor_max_over_mean = kAbsent;
   double dead = kAbsent;
   double dropped_share = kAbsent;
-  // Of the layer's exchange: share of the copies that stay on their node, bytes from node to node
-  // [N * N], seconds as the plan foresaw them and as they were.
-  double local_share = kAbsent;
+  // Of the layer's `exchange`.
+  double node_share = kAbsent;
   double predicted_seconds = kAbsent;
   double measured_seconds = kAbsent;
-  std::vector<int64_t> node_bytes;
+  double balance_efficiency = kAbsent;
   // In `validation` only: counts by domain.
   std::vector<std::pair<std::string, std::vector<int64_t>>> domain_counts;
 };
@@ -61,6 +60,7 @@ struct MetricsRow {
   std::array<double, kNumPhases> time = {};
   bool has_time = false;
   std::vector<LayerRow> layers;
+  std::vector<int64_t> node_bytes;  // [N * N]
   ValidationRow validation;
 };
 

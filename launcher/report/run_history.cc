@@ -34,9 +34,9 @@ void AddCounts(int64_t step, std::span<const int64_t> counts, LayerHistory& laye
   layer.last_counts.Add(counts);
 }
 
-void AddNodeBytes(std::span<const int64_t> bytes, LayerHistory& layer) {
-  layer.node_bytes.resize(std::max(layer.node_bytes.size(), bytes.size()));
-  for (size_t i = 0; i < bytes.size(); ++i) layer.node_bytes[i] += static_cast<double>(bytes[i]);
+void AddNodeBytes(std::span<const int64_t> bytes, RunHistory& run) {
+  run.node_bytes.resize(std::max(run.node_bytes.size(), bytes.size()));
+  for (size_t i = 0; i < bytes.size(); ++i) run.node_bytes[i] += static_cast<double>(bytes[i]);
 }
 
 // Over the layers of a row: the worst, the mean, and the mean floor.
@@ -59,17 +59,22 @@ void AddBalance(const MetricsRow& row, double LayerRow::*figure, double LayerRow
 }
 
 void AddLayers(const MetricsRow& row, RunHistory& run) {
+  double efficiency = 0.0;
+  AddNodeBytes(row.node_bytes, run);
   for (size_t i = 0; i < row.layers.size(); ++i) {
     const LayerRow& from = row.layers[i];
     LayerHistory& to = LayerOf(run, from.layer, i);
     to.gini.Add(row.step, from.gini);
     to.min_max.Add(row.step, from.min_max);
     to.max_over_mean.Add(row.step, from.max_over_mean);
-    to.local_share.Add(row.step, from.local_share);
+    to.node_share.Add(row.step, from.node_share);
     to.predicted_seconds.Add(row.step, from.predicted_seconds);
     to.measured_seconds.Add(row.step, from.measured_seconds);
     if (!run.counts_from_router_log) AddCounts(row.step, from.counts, to);
-    if (!from.node_bytes.empty()) AddNodeBytes(from.node_bytes, to);
+    efficiency += from.balance_efficiency;
+  }
+  if (!row.layers.empty()) {
+    run.balance_efficiency.Add(row.step, efficiency / static_cast<double>(row.layers.size()));
   }
   AddBalance(row, &LayerRow::gini, &LayerRow::floor_gini, false, run.gini);
   AddBalance(row, &LayerRow::min_max, &LayerRow::floor_min_max, true, run.min_max);

@@ -39,12 +39,11 @@ struct LayerHistory {
   Series gini;
   Series min_max;
   Series max_over_mean;
-  Series local_share;
+  Series node_share;
   Series predicted_seconds;
   Series measured_seconds;
   LoadGrid load;
   CountWindow last_counts;
-  std::vector<double> node_bytes;  // [N * N], summed over all steps; empty if not recorded
 };
 
 // A figure of balance over the steps, of all MoE layers together.
@@ -97,6 +96,9 @@ struct RunHistory {
   BalanceHistory min_max;
   BalanceHistory max_over_mean;
   std::vector<LayerHistory> layers;
+  std::vector<double> node_bytes;  // [N * N], summed over all steps; empty if not recorded
+  // Rows that experts compute: mean over ranks over the most of any; mean over the layers.
+  Series balance_efficiency;
   std::vector<ValidationPoint> validations;
 
   std::vector<HistoryEvent> events;

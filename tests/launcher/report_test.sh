@@ -86,6 +86,21 @@ run "$program" report runs/one
 expect 0 out "report: runs/one/report.html" "a report on a run"
 expect_page runs/one/report.html "${charts[@]}"
 
+# On the terminal, and into a pipe.
+run "$program" top runs/one
+expect 0 out "one  finished  step 20/20 (100%)" "a run as one screen"
+expect 0 out "load by expert" "the layers of a run"
+run "$program" top nowhere
+expect 2 err "there is nothing at 'nowhere'" "top of a path that is not there"
+run "$program" top runs/one runs/one
+expect 2 err "needs one run directory, not 2" "top of two runs"
+if command -v script >/dev/null; then # a terminal of its own; q leaves it
+  run timeout 60 script -qec "stty rows 24 cols 80; LC_ALL=C.UTF-8 $program top runs/one" /dev/null \
+    < <(sleep 2; printf q; sleep 5)
+  expect 0 out $'\e[?1049h' "a screen of its own"
+  expect 0 out $'\e[?1049l' "the screen is given back"
+fi
+
 # Two runs.
 run "$program" train --config base.textproto --run_dir runs/two --set moe.balance_loss.coefficient=1
 run "$program" report runs/one runs/two -o both.html

@@ -67,6 +67,7 @@ class RouterLogTest : public ::testing::Test {
         EXPECT_EQ(record.layers[i].counts, expected.layers[i].counts);
         EXPECT_EQ(record.layers[i].rank_loads, expected.layers[i].rank_loads);
       }
+      EXPECT_EQ(record.node_bytes, ToRouterRecord(expected).node_bytes);
     }
     result.num_skipped = reader->num_skipped();
     return result;
@@ -85,9 +86,8 @@ TEST_F(RouterLogTest, AnyIntegersSurvive) {
   RouterRecord record;
   record.step = -3;
   constexpr int64_t kMost = std::numeric_limits<int64_t>::max() / 4;
-  record.layers = {{0, {0, kMost, 1, -kMost, 127, 128, 16384}, {}, {}},
-                   {70000, {}, {5}, {1, 2, 3, 4}},
-                   {2, {}, {}, {}}};
+  record.layers = {{0, {0, kMost, 1, -kMost, 127, 128, 16384}, {}}, {70000, {}, {5}}, {2, {}, {}}};
+  record.node_bytes = {1, 2, kMost, 4};
   const std::string whole = router_log::Encode(record);
   RouterRecord read;
   read.layers.resize(9);  // memory of another record
@@ -99,8 +99,8 @@ TEST_F(RouterLogTest, AnyIntegersSurvive) {
     EXPECT_EQ(read.layers[i].layer, record.layers[i].layer);
     EXPECT_EQ(read.layers[i].counts, record.layers[i].counts);
     EXPECT_EQ(read.layers[i].rank_loads, record.layers[i].rank_loads);
-    EXPECT_EQ(read.layers[i].node_bytes, record.layers[i].node_bytes);
   }
+  EXPECT_EQ(read.node_bytes, record.node_bytes);
 }
 
 TEST_F(RouterLogTest, IsReadableWhileItIsWritten) {
@@ -224,6 +224,7 @@ TEST_F(RouterLogTest, TextsHoldTheNumbersOfMetricsJsonl) {
     AppendJson(ToRouterRecord(record), text);
     const auto dumped = nlohmann::json::parse(text);
     EXPECT_EQ(dumped["step"], row["step"]);
+    EXPECT_EQ(dumped["node_bytes"], row["node_bytes"]);
     std::string csv;
     for (size_t i = 0; i < record.layers.size(); ++i) {
       for (const char* key : {"layer", "counts", "rank_loads"}) {
@@ -235,6 +236,11 @@ TEST_F(RouterLogTest, TextsHoldTheNumbersOfMetricsJsonl) {
         csv += '\n';
       }
     }
+    absl::StrAppend(&csv, step, ",,node_bytes");
+    for (const auto& nodes : row["node_bytes"]) {
+      for (const auto& value : nodes) absl::StrAppend(&csv, ",", value.dump());
+    }
+    csv += '\n';
     std::string lines;
     AppendCsv(ToRouterRecord(record), lines);
     EXPECT_EQ(lines, csv);

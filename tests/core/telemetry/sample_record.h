@@ -32,7 +32,14 @@ inline StepRecord SampleRecord(int64_t step, int num_layers = 2, int num_experts
     entry.gini = 0.1 / s + 0.01 * layer;
     entry.max_over_mean = 1.5 + 0.1 / s + layer;
     entry.floor_gini = 0.011 * (layer + 1);
+    ExchangeRecord& exchange = entry.exchange.emplace();
+    exchange.algorithm = "flat";
+    exchange.node_share = 0.5 + 0.1 / s + 0.01 * layer;
+    exchange.remote_bytes = step * 1000 + layer;
+    exchange.predicted_seconds = 0.01 + 0.001 * layer;
+    exchange.measured_seconds = 0.012 + 0.001 * layer + 0.0001 * s;
   }
+  record.node_bytes = {{step, 2 * step}, {3 * step, 5}};
   return record;
 }
 
