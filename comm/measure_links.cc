@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <iterator>
+#include <numeric>
 #include <span>
 #include <vector>
 
@@ -118,57 +119,68 @@ class Probe {
   double spent_ = 0.0;
 };
 
-// Who sends to whom: every rank to one other, or to none.
-class Ring {
+// Who sends to whom while a class of links is measured.
+class Pattern {
  public:
-  explicit Ring(int ranks) : to_(static_cast<size_t>(ranks), -1), pieces_(to_.size(), 1) {}
-
-  static Ring ThroughNodes(const Topology& topology) {
-    Ring ring(topology.num_ranks());
+  // Every rank to the next one of its node.
+  static Pattern ThroughNodes(const Topology& topology) {
+    Pattern pattern(topology.num_ranks());
     for (int rank = 0; rank < topology.num_ranks(); ++rank) {
       const std::vector<int>& mates = topology.ranks_of(topology.node_of(rank));
       const size_t next = static_cast<size_t>(topology.local_rank(rank) + 1) % mates.size();
-      if (mates[next] != rank) ring.to_[static_cast<size_t>(rank)] = mates[next];
+      if (mates[next] != rank) pattern.to_[static_cast<size_t>(rank)].push_back(mates[next]);
     }
-    return ring;
+    return pattern;
   }
 
-  // The ranks of a node share a piece.
-  static Ring AcrossNodes(const Topology& topology) {
-    Ring ring(topology.num_ranks());
+  // Every rank to one of each other node (of the next ones, where there are many), so that several
+  // send to one at the same time, as in an exchange. The ranks of a node share a piece.
+  static Pattern AcrossNodes(const Topology& topology) {
+    Pattern pattern(topology.num_ranks());
+    const int num_targets = std::min(topology.num_nodes() - 1, kMostTargets);
     for (int rank = 0; rank < topology.num_ranks(); ++rank) {
       const int node = topology.node_of(rank);
-      const std::vector<int>& next = topology.ranks_of((node + 1) % topology.num_nodes());
-      ring.to_[static_cast<size_t>(rank)] =
-          next[static_cast<size_t>(topology.local_rank(rank)) % next.size()];
-      ring.pieces_[static_cast<size_t>(rank)] =
+      pattern.sharers_[static_cast<size_t>(rank)] =
           static_cast<int64_t>(topology.ranks_of(node).size());
+      for (int step = 1; step <= num_targets; ++step) {
+        const std::vector<int>& there = topology.ranks_of((node + step) % topology.num_nodes());
+        pattern.to_[static_cast<size_t>(rank)].push_back(
+            there[static_cast<size_t>(topology.local_rank(rank)) % there.size()]);
+      }
     }
-    return ring;
+    return pattern;
   }
 
-  // Moves rows of `from` to `to`, both [>= rows, >= row_elements].
+  // Moves rows of `from` to `to`, both [>= rows + ranks, >= row_elements]. A single row goes to the
+  // first target alone.
   absl::Status Pass(Communicator& group, const Context& context, TensorView from, TensorView to,
                     int64_t rows, int64_t row_elements) const {
-    const auto share = [&](size_t rank) { return std::max<int64_t>(1, rows / pieces_[rank]); };
     const size_t me = static_cast<size_t>(group.rank());
     std::vector<int64_t> send(to_.size(), 0);
     std::vector<int64_t> receive(to_.size(), 0);
-    int64_t received = 0;
     for (size_t rank = 0; rank < to_.size(); ++rank) {
-      if (to_[rank] != group.rank()) continue;
-      receive[rank] = share(rank);
-      received += share(rank);
+      const size_t targets = rows == 1 ? std::min<size_t>(1, to_[rank].size()) : to_[rank].size();
+      for (size_t i = 0; i < targets; ++i) {
+        const int64_t share =
+            std::max<int64_t>(1, rows / (sharers_[rank] * static_cast<int64_t>(targets)));
+        if (rank == me) send[static_cast<size_t>(to_[rank][i])] = share;
+        if (to_[rank][i] == group.rank()) receive[rank] = share;
+      }
     }
-    if (to_[me] >= 0) send[static_cast<size_t>(to_[me])] = share(me);
-    return AllToAllRows(group, context, Part(from, to_[me] >= 0 ? share(me) : 0, row_elements),
-                        send, Part(to, received, row_elements), receive,
-                        {.name = "measuring links"});
+    return AllToAllRows(group, context, Part(from, Sum(send), row_elements), send,
+                        Part(to, Sum(receive), row_elements), receive, {.name = "measuring links"});
   }
 
  private:
-  std::vector<int> to_;
-  std::vector<int64_t> pieces_;
+  static constexpr int kMostTargets = 7;
+
+  explicit Pattern(int ranks) : to_(static_cast<size_t>(ranks)), sharers_(to_.size(), 1) {}
+  static int64_t Sum(const std::vector<int64_t>& counts) {
+    return std::accumulate(counts.begin(), counts.end(), int64_t{0});
+  }
+
+  std::vector<std::vector<int>> to_;
+  std::vector<int64_t> sharers_;
 };
 
 absl::Status CopyInMemory(const Context& context, TensorView from, TensorView to, int64_t rows,
@@ -190,8 +202,8 @@ absl::StatusOr<LinkModel> MeasureLinks(Communicator& group, const Topology& topo
   LinkModel links;
   if (group.size() == 1) return links;
   const WorkspaceFrame frame(*context.scratch);
-  // A node of one rank may take in the pieces of many.
-  const int64_t most_rows = kMostRows + group.size();
+  // A rank alone on its node may take in the pieces of many.
+  const int64_t most_rows = 2 * kMostRows + group.size();
   const TensorView from = context.scratch->Allocate(DType::kF32, {most_rows, kRowElements});
   const TensorView to = context.scratch->Allocate(DType::kF32, {most_rows, kRowElements});
   for (const TensorView buffer : {from, to}) Fill(context, 0.0, buffer);  // memory that is there
@@ -203,19 +215,19 @@ absl::StatusOr<LinkModel> MeasureLinks(Communicator& group, const Topology& topo
     if (measured.ok()) links[link] = *measured;
     return measured.status();
   };
-  const auto around = [&](const Ring& ring) {
-    return [&, ring](int64_t rows, int64_t row_elements) {
-      return ring.Pass(group, context, from, to, rows, row_elements);
+  const auto around = [&](const Pattern& pattern) {
+    return [&, pattern](int64_t rows, int64_t row_elements) {
+      return pattern.Pass(group, context, from, to, rows, row_elements);
     };
   };
   EQ_RETURN_IF_ERROR(measure(LinkClass::kSelf, 0.05, [&](int64_t rows, int64_t row_elements) {
     return CopyInMemory(context, from, to, rows, row_elements);
   }));
   if (topology.num_nodes() < topology.num_ranks()) {
-    EQ_RETURN_IF_ERROR(measure(LinkClass::kNode, 0.15, around(Ring::ThroughNodes(topology))));
+    EQ_RETURN_IF_ERROR(measure(LinkClass::kNode, 0.15, around(Pattern::ThroughNodes(topology))));
   }
   if (topology.num_nodes() > 1) {
-    EQ_RETURN_IF_ERROR(measure(LinkClass::kRemote, 0.8, around(Ring::AcrossNodes(topology))));
+    EQ_RETURN_IF_ERROR(measure(LinkClass::kRemote, 0.8, around(Pattern::AcrossNodes(topology))));
   }
   return links;
 }
