@@ -66,7 +66,7 @@ struct LayerRecord : LoadRecord {
   std::vector<int64_t> rank_loads;  // [R] token copies each rank's experts received
   NamedValues auxiliary;            // this layer's auxiliary losses, weighted as in the loss
   std::optional<ExchangeRecord> exchange;
-  NamedValues figures;              // what else was measured, by its key
+  NamedValues figures;  // what else was measured, by its key
 };
 
 struct DomainLoss {
