@@ -18,6 +18,7 @@
 #include "parallel/data_record.h"
 #include "parallel/step_report.h"
 #include "parallel/text_exchange.h"
+#include "parallel/train_samples.h"
 
 namespace equipoise::parallel {
 namespace {
@@ -66,6 +67,7 @@ class Trainer {
   std::unique_ptr<TrainStep> step_;
   std::unique_ptr<ShardedCheckpoint> checkpoint_;
   std::unique_ptr<ValidationWindows> windows_;
+  std::optional<TrainSamples> samples_;
   std::vector<std::string> domains_;     // by number
   std::vector<int> validation_domain_;   // number of each domain of the validation data
   std::vector<DomainFingerprint> data_;  // of the first rank
@@ -84,6 +86,8 @@ absl::Status Trainer::Prepare(Device& device) {
   if (run_.validation_data != nullptr) MapValidationDomains();
   EQ_ASSIGN_OR_RETURN(
       step_, TrainStep::Create(device, world_, options_, static_cast<int>(domains_.size())));
+  EQ_ASSIGN_OR_RETURN(samples_,
+                      TrainSamples::Create(*run_.data, options_, step_->locality().num_nodes));
   if (run_.validation_data != nullptr && options_.validation.sequences > 0) {
     windows_ =
         std::make_unique<ValidationWindows>(run_.validation_data, options_.validation.sequences);
@@ -298,9 +302,10 @@ absl::StatusOr<StepRecord> Trainer::RunStep() {
   const Clock::time_point start = Clock::now();
   const int64_t step = position_.step + 1;
   // The data goes on where it stopped, also when the batch size changed since.
-  const int64_t offset = position_.samples_seen - position_.step * options_.batch.sequences;
+  const int64_t first = position_.step * options_.batch.sequences;
   const SampleSource source = [&](uint64_t index, std::span<int32_t> tokens, int* domain) {
-    return run_.data->GetSample(index + static_cast<uint64_t>(offset), tokens, domain);
+    return samples_->Get(position_.samples_seen, static_cast<int64_t>(index) - first, tokens,
+                         domain);
   };
   EQ_ASSIGN_OR_RETURN(const StepResult result, step_->Run(source, step, [this] { return Vote(); }));
   summary_.stopped = result.stop;
@@ -334,7 +339,11 @@ absl::StatusOr<ValidationRecord> Trainer::Validate() {
     *domain = validation_domain_[static_cast<size_t>(number)];
     return absl::OkStatus();
   };
-  EQ_ASSIGN_OR_RETURN(const EvaluationResult result, step_->Evaluate(source, windows_->size()));
+  const HomeOfSample home = [this](uint64_t index, int domain) {
+    return samples_->HomeOfHeldOut(index, domain);
+  };
+  EQ_ASSIGN_OR_RETURN(const EvaluationResult result,
+                      step_->Evaluate(source, windows_->size(), home));
   const double bytes_per_token = run_.validation_data->vocab_size() == kByteVocabSize ? 1.0 : 0.0;
   return ReportValidation(result, options_.model.moe.router.top_k, domains_, bytes_per_token);
 }

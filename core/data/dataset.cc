@@ -105,13 +105,23 @@ TokenDataset::TokenDataset(const DatasetOptions& options, std::vector<Domain> do
 
 TokenDataset::Location TokenDataset::Locate(uint64_t global_index) const {
   const Mixture::Draw draw = mixture_.At(global_index);
-  const Domain& domain = domains_[draw.domain];
+  return LocateOf(draw.domain, draw.ordinal);
+}
+
+TokenDataset::Location TokenDataset::LocateOf(int number, uint64_t ordinal) const {
+  const Domain& domain = domains_[static_cast<size_t>(number)];
   const uint64_t windows = static_cast<uint64_t>(domain.num_windows);
-  const uint64_t epoch = draw.ordinal / windows;
+  const uint64_t epoch = ordinal / windows;
   const auto words = Philox(domain.order_key).Words(epoch);
   const uint64_t key = (static_cast<uint64_t>(words[0]) << 32) | words[1];
-  const uint64_t window = PermutedIndex(key, draw.ordinal % windows, windows);
-  return {draw.domain, epoch, static_cast<int64_t>(window)};
+  const uint64_t window = PermutedIndex(key, ordinal % windows, windows);
+  return {number, epoch, static_cast<int64_t>(window)};
+}
+
+absl::Status TokenDataset::GetSampleOf(int domain, uint64_t ordinal,
+                                       std::span<int32_t> tokens) const {
+  EQ_CHECK(domain >= 0 && domain < num_domains()) << "domain " << domain;
+  return GetWindow(domain, LocateOf(domain, ordinal).window, tokens);
 }
 
 absl::Status TokenDataset::GetSample(uint64_t global_index, std::span<int32_t> tokens,

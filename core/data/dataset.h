@@ -79,6 +79,10 @@ class TokenDataset {
   // not in the vocabulary; `tokens` is then unspecified.
   absl::Status GetSample(uint64_t global_index, std::span<int32_t> tokens, int* domain) const;
 
+  // The same of the ordinal-th sample of a domain, whatever mixture it is drawn by. REQUIRES:
+  // domain in range.
+  absl::Status GetSampleOf(int domain, uint64_t ordinal, std::span<int32_t> tokens) const;
+
   // Copies window `window` of `domain` to `tokens` [S + 1]. REQUIRES: both in range.
   absl::Status GetWindow(int domain, int64_t window, std::span<int32_t> tokens) const;
 
@@ -86,6 +90,7 @@ class TokenDataset {
   absl::Status ReadStream(int domain, int64_t begin, std::span<int32_t> out) const;
 
  private:
+  Location LocateOf(int domain, uint64_t ordinal) const;
   struct Domain {
     std::string name;
     std::unique_ptr<PackedStream> stream;

@@ -242,6 +242,7 @@ RunOptions Translate(const config::RunConfig& config) {
   train.validation.sequences = config.validation().sequences();
   train.data = TranslateData(config, Split::kTrain);
   train.allow_other_data = config.data().allow_change();
+  train.data_by_node = config.data().by_node();
   train.steps = config.steps();
   if (config.max_minutes() > 0) train.time_limit = absl::Minutes(config.max_minutes());
   train.seed = static_cast<uint64_t>(config.seed());
