@@ -5,6 +5,7 @@
 #include <span>
 
 #include "absl/strings/str_cat.h"
+#include "routing/option_problem.h"
 
 namespace equipoise::routing {
 namespace {
@@ -101,10 +102,13 @@ class CosineLogits final : public LogitSource {
 absl::StatusOr<std::unique_ptr<LogitSource>> MakeBlockLogits(const RouterOptions& options,
                                                              BlockLogit rule) {
   if (options.hidden % options.num_experts != 0) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "router ", options.kind, ": its ", options.num_experts,
-        " experts read blocks of features, so their number must divide the hidden width ",
-        options.hidden));
+    return OptionError(
+        {"",
+         {"moe.num_experts", "model.hidden"},
+         absl::StrCat("router ", options.kind, ": its ", options.num_experts,
+                      " experts read blocks of features, so their number must divide the hidden "
+                      "width ",
+                      options.hidden)});
   }
   if (rule == BlockLogit::kReluMean) return std::make_unique<ReluMeanLogits>();
   return std::make_unique<CosineLogits>();

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <limits>
 #include <span>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "routing/cpu/top_k_rows.h"
+#include "routing/option_problem.h"
 
 namespace equipoise::routing {
 namespace {
@@ -24,21 +26,27 @@ T ScoreOfGroup(GroupScore rule, std::span<const T> group) {
 }  // namespace
 
 absl::Status CheckGroupLimit(const GroupLimitOptions& options, int num_experts, int top_k) {
+  std::vector<absl::Status> errors;
   if (options.num_groups < 1 || num_experts % options.num_groups != 0) {
-    return absl::InvalidArgumentError(absl::StrCat("num_groups is ", options.num_groups,
-                                                   ", which does not divide the ", num_experts,
-                                                   " experts"));
+    errors.push_back(
+        OptionError({"num_groups",
+                     {"moe.num_experts"},
+                     absl::StrCat("is ", options.num_groups, ", which does not divide the ",
+                                  num_experts, " experts")}));
   }
   if (options.top_groups < 1 || options.top_groups > options.num_groups) {
-    return absl::InvalidArgumentError(absl::StrCat("top_groups is ", options.top_groups,
-                                                   ", not in [1, ", options.num_groups,
-                                                   "], the number of groups"));
+    errors.push_back(OptionError({"top_groups",
+                                  {"num_groups"},
+                                  absl::StrCat("is ", options.top_groups, ", not in [1, ",
+                                               options.num_groups, "], the number of groups")}));
   }
+  if (!errors.empty()) return JoinErrors("", errors);
   const int allowed = num_experts / options.num_groups * options.top_groups;
   if (allowed >= top_k) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("top_groups ", options.top_groups, " of ",
-                                                 options.num_groups, " groups hold ", allowed,
-                                                 " experts, fewer than top_k ", top_k));
+  return OptionError({"top_groups",
+                      {"num_groups", "moe.top_k"},
+                      absl::StrCat(options.top_groups, " of ", options.num_groups, " groups hold ",
+                                   allowed, " experts, fewer than top_k ", top_k)});
 }
 
 void LimitGroups(const Context& context, const GroupLimitOptions& options, TensorView ranking) {

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/check.h"
 #include "routing/capacity.h"
+#include "routing/option_problem.h"
 
 namespace equipoise::routing {
 
@@ -73,11 +74,14 @@ void HashRouter::FillStatistics(const Context& context, const RouterInput& input
 }
 
 absl::Status CheckHashOptions(const RouterOptions& options, int64_t num_groups) {
+  std::vector<absl::Status> errors;
   if (options.balance_loss.coefficient > 0.0 || options.z_loss.coefficient > 0.0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("router ", options.kind,
-                     " has no scores, so no auxiliary loss can change it: set the coefficients of "
-                     "balance_loss and z_loss to 0"));
+    errors.push_back(OptionError(
+        {"",
+         {"moe.balance_loss.coefficient", "moe.z_loss.coefficient"},
+         absl::StrCat("router ", options.kind,
+                      " has no scores, so no auxiliary loss can change it: set the coefficients of "
+                      "balance_loss and z_loss to 0")}));
   }
   if (options.locality.prefers()) {
     return absl::InvalidArgumentError(absl::StrCat(
@@ -87,11 +91,13 @@ absl::Status CheckHashOptions(const RouterOptions& options, int64_t num_groups) 
   }
   if (num_groups < 1 || options.num_experts % num_groups != 0 ||
       options.num_experts / num_groups < options.top_k) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "router ", options.kind, ": num_groups is ", num_groups, ", which must divide the ",
-        options.num_experts, " experts into groups of at least top_k ", options.top_k));
+    errors.push_back(OptionError(
+        {"num_groups",
+         {"moe.num_experts", "moe.top_k"},
+         absl::StrCat("is ", num_groups, ", which must divide the ", options.num_experts,
+                      " experts into groups of at least top_k ", options.top_k)}));
   }
-  return absl::OkStatus();
+  return JoinErrors("", errors);
 }
 
 }  // namespace equipoise::routing

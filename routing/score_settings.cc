@@ -3,6 +3,7 @@
 #include <cmath>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -10,6 +11,7 @@
 #include "routing/logits.h"
 #include "routing/losses/entropy.h"
 #include "routing/losses/orthogonality.h"
+#include "routing/option_problem.h"
 
 namespace equipoise::routing {
 namespace {
@@ -39,9 +41,10 @@ absl::Status ReadEntropyLoss(const RouterOptions& options, ScoreRouterParts& par
   loss.coefficient = options.settings.GetDouble("entropy_loss.coefficient");
   loss.order = options.settings.GetDouble("entropy_loss.order");
   if (!std::isfinite(loss.coefficient) || !(loss.order >= 1.0 && loss.order <= 1e3)) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "router ", options.kind, ": entropy_loss of coefficient ", loss.coefficient, " and order ",
-        loss.order, "; the first must be finite, the second in [1, 1000]"));
+    return OptionError({"entropy_loss.coefficient",
+                        {"entropy_loss.order"},
+                        absl::StrCat("is ", loss.coefficient, " and order ", loss.order,
+                                     "; the first must be finite, the second in [1, 1000]")});
   }
   if (loss.coefficient != 0.0) parts.losses.push_back(MakeEntropyLoss(loss));
   return absl::OkStatus();
@@ -130,19 +133,22 @@ absl::StatusOr<ScoreRouterParts> ReadScoreParts(const RouterOptions& options,
     parts.gates.scaling_factor = settings.GetDouble("scaling_factor");
   }
   if (settings.Has("jitter")) parts.jitter = settings.GetDouble("jitter");
+  std::vector<absl::Status> errors;
   if (!std::isfinite(parts.gates.scaling_factor) || parts.gates.scaling_factor <= 0.0) {
-    return absl::InvalidArgumentError(absl::StrCat("router ", options.kind, ": scaling_factor is ",
-                                                   parts.gates.scaling_factor,
-                                                   ", must be above 0"));
+    errors.push_back(
+        OptionError({"scaling_factor",
+                     {},
+                     absl::StrCat("is ", parts.gates.scaling_factor, ", must be above 0")}));
   }
   if (!(parts.jitter >= 0.0 && parts.jitter < 1.0)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("router ", options.kind, ": jitter is ", parts.jitter, ", must be in [0, 1)"));
+    errors.push_back(
+        OptionError({"jitter", {}, absl::StrCat("is ", parts.jitter, ", must be in [0, 1)")}));
   }
-  if (settings.Has("entropy_loss.coefficient")) {
-    EQ_RETURN_IF_ERROR(ReadEntropyLoss(options, parts));
-  }
-  EQ_ASSIGN_OR_RETURN(parts.selection, ReadSelection(options, parts.selection));
+  if (settings.Has("entropy_loss.coefficient")) errors.push_back(ReadEntropyLoss(options, parts));
+  absl::StatusOr<SelectionOptions> selection = ReadSelection(options, parts.selection);
+  errors.push_back(selection.status());
+  EQ_RETURN_IF_ERROR(JoinErrors(absl::StrCat("router ", options.kind), errors));
+  parts.selection = *std::move(selection);
   return parts;
 }
 

@@ -3,30 +3,37 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/check.h"
 #include "routing/cpu/score_rows.h"
+#include "routing/option_problem.h"
 #include "routing/selection.h"
 
 namespace equipoise::routing {
 absl::Status CheckSelectionBias(const SelectionBiasOptions& options) {
   if (options.rule == BiasRule::kNone) return absl::OkStatus();
-  const double most = options.rule == BiasRule::kQuantile ? 1.0 : 1e6;
+  const bool quantile = options.rule == BiasRule::kQuantile;
+  const double most = quantile ? 1.0 : 1e6;
+  std::vector<absl::Status> errors;
   if (!(options.rate > 0.0 && options.rate <= most)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("the bias's rate is ", options.rate, ", must be in (0, ", most, "]"));
+    errors.push_back(OptionError({"rate",
+                                  {"rule"},
+                                  absl::StrCat("is ", options.rate, ", must be in (0, ", most, "]",
+                                               quantile ? ": a share of the quantile" : "")}));
   }
-  if (options.rule != BiasRule::kQuantile) return absl::OkStatus();
-  if (options.bins < 2 || options.bins > 65536 || options.bins % 2 != 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("bins is ", options.bins, ", must be even and in [2, 65536]"));
+  if (quantile && (options.bins < 2 || options.bins > 65536 || options.bins % 2 != 0)) {
+    errors.push_back(OptionError(
+        {"bins", {"rule"}, absl::StrCat("is ", options.bins, ", must be even and in [2, 65536]")}));
   }
-  if (!(std::isfinite(options.range) && options.range > 0.0)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("range is ", options.range, ", must be finite and above 0"));
+  if (quantile && !(std::isfinite(options.range) && options.range > 0.0)) {
+    errors.push_back(
+        OptionError({"margin_range",
+                     {"rule"},
+                     absl::StrCat("is ", options.range, ", must be finite and above 0")}));
   }
-  return absl::OkStatus();
+  return JoinErrors("", errors);
 }
 
 SelectionBias::SelectionBias(const SelectionBiasOptions& options, int num_experts, int top_k)

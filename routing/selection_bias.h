@@ -41,7 +41,8 @@ struct SelectionBiasOptions {
   double range = 1.0;
 };
 
-// InvalidArgument unless the settings are finite and in range.
+// InvalidArgument (option_problem.h, settings `rate`, ...) unless the settings are finite and in
+// range.
 absl::Status CheckSelectionBias(const SelectionBiasOptions& options);
 
 // A bias of each expert that is added to scores to choose by, and to nothing else: gates and losses

@@ -2,12 +2,15 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/check.h"
 #include "core/base/status_macros.h"
 #include "routing/cpu/score_rows.h"
 #include "routing/cpu/top_k_rows.h"
+#include "routing/option_problem.h"
 #include "routing/selection.h"
 
 namespace equipoise::routing {
@@ -41,13 +44,27 @@ void Rank(RankBy rank_by, const ScoreTile& tile, TensorView ranking) {
   });
 }
 
+// Names the settings as the router has them: in the shared piece's message, or its own.
+absl::Status InPiece(const char* piece, const Settings& settings, const absl::Status& status) {
+  const auto rename = [&](std::string& option) {
+    if (settings.Has(piece + option)) option = piece + option;
+  };
+  std::vector<absl::Status> errors;
+  for (OptionProblem& problem : OptionProblemsOf(status)) {
+    rename(problem.subject);
+    for (std::string& other : problem.others) rename(other);
+    errors.push_back(OptionError(std::move(problem)));
+  }
+  return JoinErrors("", errors);
+}
+
 }  // namespace
 
 absl::Status CheckSelection(const SelectionOptions& options, const RouterOptions& router) {
-  absl::Status status = CheckSelectionBias(options.bias);
-  if (status.ok()) status = CheckGroupLimit(options.groups, router.num_experts, router.top_k);
-  if (status.ok()) return status;
-  return absl::InvalidArgumentError(absl::StrCat("router ", router.kind, ": ", status.message()));
+  return JoinErrors(absl::StrCat("router ", router.kind),
+                    {InPiece("bias.", router.settings, CheckSelectionBias(options.bias)),
+                     InPiece("groups.", router.settings,
+                             CheckGroupLimit(options.groups, router.num_experts, router.top_k))});
 }
 
 Selector::Selector(const SelectionOptions& options, const RouterOptions& router)

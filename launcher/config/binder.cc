@@ -1,7 +1,9 @@
 #include "launcher/config/binder.h"
 
 #include <google/protobuf/descriptor.h>
+#include <google/protobuf/message.h>
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <string>
@@ -13,6 +15,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "launcher/config/field_info.h"
+#include "launcher/config/printer.h"
 #include "launcher/config/scalar.h"
 #include "launcher/config/suggest.h"
 
@@ -25,6 +28,20 @@ using google::protobuf::Reflection;
 
 std::string Element(const std::string& path, int index) {
   return absl::StrCat(path, "[", index, "]");
+}
+
+// Whether any field at all is given another value than its default.
+bool HasSettings(const google::protobuf::Message& message) {
+  const Reflection& reflection = *message.GetReflection();
+  const google::protobuf::Message& defaults =
+      *google::protobuf::MessageFactory::generated_factory()->GetPrototype(message.GetDescriptor());
+  std::vector<const FieldDescriptor*> fields;
+  reflection.ListFields(message, &fields);
+  return std::any_of(fields.begin(), fields.end(), [&](const FieldDescriptor* field) {
+    if (field->is_repeated()) return true;
+    if (field->message_type() != nullptr) return HasSettings(reflection.GetMessage(message, field));
+    return ValueText(message, *field) != ValueText(defaults, *field);
+  });
 }
 
 // Gives quotes to text that stands without them, so that a shell need not be told to keep them.
@@ -90,6 +107,7 @@ const FieldDescriptor* Binder::FindField(absl::string_view path, const Location&
                                         "=[{...}, {...}]"));
       return nullptr;
     }
+    if (WouldDropSettings(*message, *field, prefix, where)) return nullptr;
     DropOtherMembers(*field, prefix);
     provenance_.Write(prefix, where);
     message = message->GetReflection()->MutableMessage(message, field);
@@ -195,6 +213,40 @@ void Binder::DropOtherMembers(const FieldDescriptor& field, const std::string& p
   }
 }
 
+bool Binder::WouldDropSettings(const Message& message, const Field& field, const std::string& path,
+                               const Location& where) {
+  const OneofDescriptor* oneof = field.containing_oneof();
+  if (oneof == nullptr) return false;
+  const Reflection& reflection = *message.GetReflection();
+  const FieldDescriptor* chosen = reflection.GetOneofFieldDescriptor(message, oneof);
+  if (chosen == nullptr || chosen == &field || chosen->message_type() == nullptr) return false;
+  if (!HasSettings(reflection.GetMessage(message, chosen))) return false;
+  const std::string dropped = JoinPath(std::string(ParentPath(path)), chosen->name());
+  const Location place = provenance_.Find(dropped);
+  if (!problems_.is_file(place)) return false;  // ChoiceWatch has more to say
+  problems_.Add(where, absl::StrCat("this would drop ", dropped, " with its settings, at ",
+                                    problems_.Describe(place),
+                                    "; to do so, set the whole block: ", path, "={ ... }"));
+  return true;
+}
+
+bool Binder::KeepsChoices(const std::string& candidate, const std::string& path) const {
+  const Message* message = &root_;
+  std::string prefix;
+  for (const absl::string_view name : absl::StrSplit(candidate, '.')) {
+    const FieldDescriptor* field = message->GetDescriptor()->FindFieldByName(std::string(name));
+    prefix = JoinPath(prefix, name);
+    const bool on_the_way = path == prefix || absl::StartsWith(path, absl::StrCat(prefix, "."));
+    if (field->containing_oneof() != nullptr && !on_the_way &&
+        !message->GetReflection()->HasField(*message, field)) {
+      return false;
+    }
+    if (field->message_type() == nullptr || field->is_repeated()) return true;
+    message = &message->GetReflection()->GetMessage(*message, field);
+  }
+  return true;
+}
+
 void Binder::ReportUnknown(const std::string& name, const Location& where, const std::string& path,
                            const Message& message) {
   const std::vector<std::string> known = FieldNames(*message.GetDescriptor());
@@ -207,13 +259,13 @@ void Binder::ReportUnknown(const std::string& name, const Location& where, const
     provenance_.MarkBroken(JoinPath(path, nearest));
     return;
   }
-  const std::vector<std::string> elsewhere = PathsOfName(*root_.GetDescriptor(), name);
-  if (!elsewhere.empty()) {
-    const bool is_top = elsewhere.front().find('.') == std::string::npos;
+  for (const std::string& elsewhere : PathsOfName(*root_.GetDescriptor(), name)) {
+    if (!KeepsChoices(elsewhere, path)) continue;
+    const bool is_top = elsewhere.find('.') == std::string::npos;
     problems_.Add(where,
                   absl::StrCat(what, is_top ? "; it belongs to the top level: " : "; did you mean ",
-                               elsewhere.front(), is_top ? "" : "?"));
-    provenance_.MarkBroken(elsewhere.front());
+                               elsewhere, is_top ? "" : "?"));
+    provenance_.MarkBroken(elsewhere);
     return;
   }
   problems_.Add(where, known.empty() ? absl::StrCat(what, ", which has no fields")

@@ -16,7 +16,8 @@ namespace equipoise::launcher {
 
 // Lays texts over a message, one after the other: what comes later wins. Single values are
 // replaced, blocks are merged field by field, lists are replaced whole, and naming one member of a
-// oneof drops the other. Inside one text every single value may be given once.
+// oneof drops the other. Inside one text every single value may be given once. An override of a
+// field inside one member must not drop settings that a file gave to another.
 //
 // Fills `message` and `provenance` by reflection and reports what does not fit the schema to
 // `problems`; what was reported does not change the message. All three must outlive it.
@@ -47,6 +48,13 @@ class Binder {
   void BindList(const SyntaxValue& value, const Location& where, const Field& field,
                 const std::string& path, Message& message);
   void DropOtherMembers(const Field& field, const std::string& path);
+  // Whether a field in the member `field` of a oneof of `message` would, unasked, drop settings
+  // that a file gave to another member; reports it.
+  bool WouldDropSettings(const Message& message, const Field& field, const std::string& path,
+                         const Location& where);
+  // Whether `candidate` can be set without leaving the members of oneofs that are chosen, or that
+  // `path` goes through.
+  bool KeepsChoices(const std::string& candidate, const std::string& path) const;
   void ReportUnknown(const std::string& name, const Location& where, const std::string& path,
                      const Message& message);
   // The field that `path` names and the message that holds it; reports and returns null otherwise.

@@ -38,7 +38,8 @@ void ChoiceWatch::Record(const Message& message, const Provenance& provenance, i
   });
 }
 
-void ChoiceWatch::Report(const Message& message, ProblemList& problems) const {
+void ChoiceWatch::Report(const Message& message, const std::string& advice,
+                         ProblemList& problems) const {
   std::vector<std::string> final_choices;
   ForEachChoice(message, "", [&](const std::string& path) { final_choices.push_back(path); });
   for (const Choice& choice : choices_) {
@@ -48,7 +49,7 @@ void ChoiceWatch::Report(const Message& message, ProblemList& problems) const {
     const auto rival = std::find_if(final_choices.begin(), final_choices.end(), is_rival);
     if (rival == final_choices.end()) continue;
     problems.Add(choice.where, absl::StrCat(choice.path, ", which this chooses, is replaced by ",
-                                            *rival, " later on: skip this combination"));
+                                            *rival, " later on: ", advice));
   }
 }
 

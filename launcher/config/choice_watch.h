@@ -13,15 +13,16 @@ namespace equipoise::launcher {
 
 // Finds texts that undo what another one chose: of the members of a oneof (the routers) the last
 // one written stands, so a text that sets a field of one router silently drops the router that an
-// earlier text chose. For a sweep, whose axes are crossed by a machine and not by a person.
+// earlier text chose, and the settings it has.
 class ChoiceWatch {
  public:
   // Remembers what was chosen by the texts after the first `num_texts_before`; `where` stands for
   // them in a report.
   void Record(const google::protobuf::Message& message, const Provenance& provenance,
               int num_texts_before, const Location& where);
-  // Reports every recorded choice that `message` does not have any more.
-  void Report(const google::protobuf::Message& message, ProblemList& problems) const;
+  // Reports every recorded choice that `message` does not have any more; `advice`: what to do.
+  void Report(const google::protobuf::Message& message, const std::string& advice,
+              ProblemList& problems) const;
 
  private:
   struct Choice {

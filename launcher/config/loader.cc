@@ -13,6 +13,7 @@
 #include "core/io/hash.h"
 #include "launcher/config/binder.h"
 #include "launcher/config/choice_watch.h"
+#include "launcher/config/effects.h"
 #include "launcher/config/identity.h"
 #include "launcher/config/printer.h"
 #include "launcher/config/problem.h"
@@ -56,7 +57,8 @@ class Loader {
     AddFile(request_.path, *text);
     for (const std::string& path : request_.fragments) AddFragment(path);
     for (size_t i = 0; i < request_.overrides.size(); ++i) AddOverride(i);
-    if (request_.refuse_replaced_choices) choices_.Report(config_, problems_);
+    choices_.Report(config_, request_.replaced_choice_advice, problems_);
+    CheckEffects(config_, provenance_, problems_);
     CheckRules(config_, provenance_, request_.num_ranks, problems_);
     if (!problems_.empty()) return absl::InvalidArgumentError(problems_.ToString());
     return Finish();
@@ -129,6 +131,7 @@ class Loader {
 
   LoadedConfig Finish() {
     LoadedConfig loaded;
+    ClearWithoutEffect(config_);
     ResolveDefaults(DefaultName(), config_);
     loaded.options = Translate(config_);
     loaded.resolved_text = ResolvedText(config_);

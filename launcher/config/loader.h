@@ -22,7 +22,8 @@ struct LoadRequest {
   // What reports call an override: "--set #1 'moe.topk=2'".
   std::string override_name = "--set";
   // A fragment or override that chooses a router, say, is an error when a later one replaces it.
-  bool refuse_replaced_choices = false;
+  // What the report tells to do.
+  std::string replaced_choice_advice = "choose one";
   // Ranks of the world. Without it, rules about ranks are not checked.
   std::optional<int> num_ranks;
 };

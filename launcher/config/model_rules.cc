@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "core/nn/parameter.h"
@@ -13,6 +14,7 @@
 #include "launcher/config/suggest.h"
 #include "launcher/config/translate.h"
 #include "parallel/expert_exchange.h"
+#include "routing/option_problem.h"
 #include "routing/router.h"
 
 namespace equipoise::launcher {
@@ -116,6 +118,24 @@ void CheckOwners(const RuleContext& context) {
   }
 }
 
+// Above K it would be K, which is for the default value only.
+void CheckMinCopies(const RuleContext& context) {
+  static constexpr char kPath[] = "moe.router.entropy_adaptive.min_copies";
+  const config::Moe& moe = context.config.moe();
+  const config::EntropyAdaptiveRouter& router = moe.router().entropy_adaptive();
+  if (!router.has_min_copies() || !context.Usable({kPath, "moe.top_k"}) || moe.top_k() == 0) return;
+  const int least = router.min_copies();
+  if (least <= moe.top_k() || least == config::EntropyAdaptiveRouter().min_copies()) return;
+  context.Fail({kPath, "moe.top_k"}, absl::StrCat(kPath, " is ", least, ", more than the ",
+                                                  moe.top_k(), " of moe.top_k"));
+}
+
+// Of an option as a router calls it (routing/option_problem.h); `router`: the path of its block.
+std::string PathOfOption(const std::string& option, const std::string& router) {
+  const bool whole = absl::StartsWith(option, "moe.") || absl::StartsWith(option, "model.");
+  return whole ? option : JoinPath(router, option);
+}
+
 // Asks the router itself whether its settings go together: this layer knows none of them.
 void CheckRouter(const RuleContext& context) {
   const config::RunConfig& config = context.config;
@@ -133,8 +153,17 @@ void CheckRouter(const RuleContext& context) {
   }
   ParameterRegistry parameters;  // declarations only: nothing is allocated
   const auto router = routing::MakeRouter(options, parameters);
-  if (router.ok()) return;
-  context.Fail({path, "moe.router", "moe"}, std::string(router.status().message()));
+  for (const routing::OptionProblem& problem : routing::OptionProblemsOf(router.status())) {
+    std::vector<std::string> places;
+    if (!problem.subject.empty()) places.push_back(PathOfOption(problem.subject, path));
+    for (const std::string& other : problem.others) places.push_back(PathOfOption(other, path));
+    if (problem.subject.empty()) {
+      places.insert(places.end(), {path, "moe.router", "moe"});
+      context.Fail(places, problem.what);
+    } else {
+      context.Fail(places, absl::StrCat(places.front(), " ", problem.what));
+    }
+  }
 }
 
 void CheckLinks(const RuleContext& context) {
@@ -181,6 +210,7 @@ void CheckMoeRules(const RuleContext& context) {
                  absl::StrCat("moe.top_k is ", moe.top_k(), ", more than the ", moe.num_experts(),
                               " of moe.num_experts"));
   }
+  CheckMinCopies(context);
   CheckRouter(context);
   CheckLocality(context);
 }

@@ -36,6 +36,9 @@ class ProblemList {
   // "file:line:col: what" per problem, sorted by place, each followed by the line and a caret when
   // it is in a file.
   std::string ToString() const;
+  bool is_file(const Location& where) const {
+    return sources_[static_cast<size_t>(where.source)].is_file;
+  }
   // "file:line" for a message about another place.
   std::string Describe(const Location& where) const;
 

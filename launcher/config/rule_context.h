@@ -4,6 +4,7 @@
 #include <initializer_list>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "configs/schema/run.pb.h"
 #include "launcher/config/problem.h"
@@ -23,7 +24,7 @@ struct RuleContext {
   bool Usable(std::initializer_list<const char*> paths) const;
   // Reports at the one of `paths` that the last text wrote (the first of several): it made the
   // combination what it is. If nobody wrote any: at the block around the first.
-  void Fail(std::initializer_list<std::string> paths, std::string what) const;
+  void Fail(const std::vector<std::string>& paths, std::string what) const;
 };
 
 // The rules by topic.

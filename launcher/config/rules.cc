@@ -53,7 +53,7 @@ bool RuleContext::Usable(std::initializer_list<const char*> paths) const {
   return true;
 }
 
-void RuleContext::Fail(std::initializer_list<std::string> paths, std::string what) const {
+void RuleContext::Fail(const std::vector<std::string>& paths, std::string what) const {
   const std::string& last = *std::max_element(paths.begin(), paths.end(),
                                               [&](const std::string& a, const std::string& b) {
                                                 return provenance.TextOf(a) < provenance.TextOf(b);

@@ -73,7 +73,7 @@ LoadRequest RequestOf(const SweepSpec& spec, const Combination& combination) {
   request.overrides = spec.overrides;
   request.override_name = "change";
   request.num_ranks = spec.trial.ranks;
-  request.refuse_replaced_choices = true;
+  request.replaced_choice_advice = "skip this combination";
   for (size_t axis = 0; axis < combination.size(); ++axis) {
     const SweepPoint& point = spec.axes[axis].points[combination[axis]];
     request.fragments.insert(request.fragments.end(), point.fragments.begin(),

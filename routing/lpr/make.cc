@@ -2,6 +2,7 @@
 #include <cmath>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
@@ -17,67 +18,71 @@
 #include "routing/lpr/scorer.h"
 #include "routing/lpr/similarity.h"
 #include "routing/lpr/spherical_code.h"
+#include "routing/option_problem.h"
 #include "routing/score_router.h"
 #include "routing/score_settings.h"
 
 namespace equipoise::routing {
 namespace {
 
-template <typename... Args>
-absl::Status Refuse(const Args&... message) {
-  return absl::InvalidArgumentError(absl::StrCat("router lpr: ", message...));
+void RequirePositive(const char* name, double value, std::vector<absl::Status>& errors) {
+  if (std::isfinite(value) && value > 0.0) return;
+  errors.push_back(OptionError({name, {"mode"}, absl::StrCat("is ", value, ", must be above 0")}));
 }
 
-absl::Status CheckPositive(const char* name, double value) {
-  if (std::isfinite(value) && value > 0.0) return absl::OkStatus();
-  return Refuse(name, " is ", value, ", must be above 0");
-}
-
-absl::Status CheckWeights(const LprOptions& options) {
+void CheckWeights(const LprOptions& options, std::vector<absl::Status>& errors) {
   const LprLossWeights& weights = options.weights;
   const std::pair<const char*, double> all[] = {
-      {"kl", weights.kl},
-      {"token_diversity", weights.token_diversity},
-      {"mean_direction", weights.mean_direction},
-      {"prototype_diversity", weights.prototype_diversity},
-      {"prototype_repulsion", weights.prototype_repulsion},
-      {"alignment", weights.alignment},
-      {"soft_load", weights.soft_load},
+      {"losses.kl", weights.kl},
+      {"losses.token_diversity", weights.token_diversity},
+      {"losses.mean_direction", weights.mean_direction},
+      {"losses.prototype_diversity", weights.prototype_diversity},
+      {"losses.prototype_repulsion", weights.prototype_repulsion},
+      {"losses.alignment", weights.alignment},
+      {"losses.soft_load", weights.soft_load},
   };
   for (const auto& [name, weight] : all) {
-    if (!std::isfinite(weight) || weight < 0.0) {
-      return Refuse("losses.", name, " is ", weight, ", must be at least 0, or -1 for the mode's");
-    }
+    if (std::isfinite(weight) && weight >= 0.0) continue;
+    errors.push_back(OptionError(
+        {name, {}, absl::StrCat("is ", weight, ", must be at least 0, or -1 for the mode's")}));
   }
   const bool moves_prototypes = weights.prototype_diversity > 0.0 ||
                                 weights.prototype_repulsion > 0.0 || weights.alignment > 0.0;
   if (options.prototypes == PrototypeRule::kFixed && moves_prototypes) {
-    return Refuse(
-        "losses prototype_diversity, prototype_repulsion and alignment move prototypes, "
-        "but prototypes are FIXED");
+    errors.push_back(
+        OptionError({"",
+                     {"prototypes", "losses.prototype_diversity", "losses.prototype_repulsion",
+                      "losses.alignment"},
+                     "losses prototype_diversity, prototype_repulsion and alignment move "
+                     "prototypes, but prototypes are FIXED"}));
   }
-  return absl::OkStatus();
 }
 
 absl::Status CheckLprOptions(const RouterOptions& router, const LprOptions& options) {
+  std::vector<absl::Status> errors;
   if (options.latent_dim < 2) {
-    return Refuse("latent_dim is ", options.latent_dim,
-                  ", must be at least 2: in one dimension a direction is a mere sign");
+    errors.push_back(OptionError(
+        {"latent_dim",
+         {},
+         absl::StrCat("is ", options.latent_dim,
+                      ", must be at least 2: in one dimension a direction is a mere sign")}));
   }
-  EQ_RETURN_IF_ERROR(CheckPositive("temperature", options.temperature));
-  EQ_RETURN_IF_ERROR(CheckPositive("losses.soft_load_temperature", options.soft_load_temperature));
-  EQ_RETURN_IF_ERROR(CheckPositive("losses.repulsion_beta", options.repulsion_beta));
-  EQ_RETURN_IF_ERROR(CheckWeights(options));
+  RequirePositive("temperature", options.temperature, errors);
+  RequirePositive("losses.soft_load_temperature", options.soft_load_temperature, errors);
+  RequirePositive("losses.repulsion_beta", options.repulsion_beta, errors);
+  CheckWeights(options, errors);
   const LprLossWeights& weights = options.weights;
   const bool of_step = weights.token_diversity > 0.0 || weights.mean_direction > 0.0 ||
                        weights.alignment > 0.0 || weights.soft_load > 0.0;
   if (of_step && router.balance_loss.coefficient > 0.0 &&
       router.balance_loss.scope == LossScope::kRunning) {
-    return Refuse(
-        "balance_loss.scope RUNNING cannot be combined with losses over the whole step: "
-        "take GLOBAL_BATCH, or coefficient 0");
+    errors.push_back(
+        OptionError({"",
+                     {"moe.balance_loss.scope"},
+                     "balance_loss.scope RUNNING cannot be combined with losses over the whole "
+                     "step: take GLOBAL_BATCH, or coefficient 0"}));
   }
-  return absl::OkStatus();
+  return JoinErrors("", errors);
 }
 
 std::shared_ptr<Prototypes> MakePrototypes(const RouterOptions& router, const LprOptions& options,
@@ -124,8 +129,9 @@ absl::StatusOr<std::unique_ptr<Router>> MakeLpr(const RouterOptions& router,
                                                 const LprOptions& options,
                                                 std::unique_ptr<LatentNoise> noise,
                                                 ParameterRegistry& parameters) {
-  EQ_RETURN_IF_ERROR(CheckLprOptions(router, options));
-  EQ_ASSIGN_OR_RETURN(ScoreRouterParts parts, ReadScoreParts(router));
+  absl::StatusOr<ScoreRouterParts> shared = ReadScoreParts(router);
+  EQ_RETURN_IF_ERROR(JoinErrors("router lpr", {CheckLprOptions(router, options), shared.status()}));
+  ScoreRouterParts parts = *std::move(shared);
   if (parts.selection.rank_by == RankBy::kScores) {
     parts.selection.rank_by = RankBy::kSimilarities;
   }
@@ -133,12 +139,17 @@ absl::StatusOr<std::unique_ptr<Router>> MakeLpr(const RouterOptions& router,
   EQ_ASSIGN_OR_RETURN(scorer.similarity,
                       MakeSimilarity(router, options.similarity, options.latent_dim, parameters));
   if (scorer.similarity->needs_log_variances() && !options.log_variances) {
-    return Refuse("similarity ", options.similarity,
-                  " compares distributions: it needs mode REFERENCE, which has variances");
+    return OptionError({"similarity",
+                        {"mode"},
+                        absl::StrCat(options.similarity,
+                                     " compares distributions: it needs mode "
+                                     "REFERENCE, which has variances")});
   }
   if (options.prototypes != PrototypeRule::kLearned && options.similarity != "COSINE") {
-    return Refuse("similarity ", options.similarity,
-                  " is not of directions alone: it needs prototypes LEARNED");
+    return OptionError({"similarity",
+                        {"prototypes", "mode"},
+                        absl::StrCat(options.similarity,
+                                     " is not of directions alone: it needs prototypes LEARNED")});
   }
   scorer.encoder = std::make_unique<LatentEncoder>(
       router,

@@ -18,6 +18,7 @@
 #include <cmath>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -25,6 +26,7 @@
 #include "routing/cpu/coarse_score.h"
 #include "routing/cpu/score_rows.h"
 #include "routing/cpu/top_k_rows.h"
+#include "routing/option_problem.h"
 #include "routing/score_router.h"
 #include "routing/score_settings.h"
 
@@ -108,15 +110,20 @@ class ExpertChoice final : public SequenceSelector {
 };
 
 absl::Status Refuse(const RouterOptions& options) {
+  std::vector<absl::Status> errors;
   if (options.balance_loss.coefficient > 0.0) {
-    return absl::InvalidArgumentError(
-        "router expert_choice is balanced by construction: set balance_loss.coefficient to 0");
+    errors.push_back(OptionError(
+        {"",
+         {"moe.balance_loss.coefficient"},
+         "router expert_choice is balanced by construction: set balance_loss.coefficient to 0"}));
   }
   if (options.capacity.factor > 0.0) {
-    return absl::InvalidArgumentError(
-        "router expert_choice has a capacity_factor of its own: set moe.capacity_factor to 0");
+    errors.push_back(OptionError(
+        {"",
+         {"moe.capacity_factor"},
+         "router expert_choice has a capacity_factor of its own: set moe.capacity_factor to 0"}));
   }
-  return absl::OkStatus();
+  return JoinErrors("", errors);
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
+#include "routing/option_problem.h"
 #include "routing/score_router.h"
 #include "routing/score_settings.h"
 
@@ -18,8 +19,10 @@ namespace equipoise::routing {
 absl::StatusOr<std::unique_ptr<Router>> MakeSwitchRouter(const RouterOptions& options,
                                                          ParameterRegistry& parameters) {
   if (options.top_k != 1) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("router switch gives every token one expert, but top_k is ", options.top_k));
+    return OptionError(
+        {"",
+         {"moe.top_k"},
+         absl::StrCat("router switch gives every token one expert, but top_k is ", options.top_k)});
   }
   ScoreRouterParts parts;
   parts.gates.normalize = false;

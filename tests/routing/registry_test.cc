@@ -1,3 +1,5 @@
+#include <cstdint>
+#include <iterator>
 #include <set>
 #include <string>
 #include <vector>
@@ -30,6 +32,28 @@ TEST(RegistryTest, MakesEveryKind) {
     ASSERT_TRUE(router.ok()) << router.status().ToString();
     EXPECT_EQ((*router)->kind(), kind);
     EXPECT_GE((*router)->num_statistics(), 10);
+  }
+}
+
+// What checkpoints find sums and state by.
+TEST(RegistryTest, EveryKindNamesAllItsSumsAndState) {
+  for (const std::string& kind : RouterKinds()) {
+    RouterOptions options = OptionsOf(kind, 8, 8, kind == "switch" ? 1 : 2);
+    if (options.settings.Has("bias.rule")) SetBias("QUANTILE", 0.5, options.settings);
+    ParameterRegistry parameters;
+    const auto router = MakeRouter(options, parameters);
+    ASSERT_TRUE(router.ok()) << router.status().ToString();
+    const auto size_of = [&](const std::vector<Segment>& segments) {
+      std::set<std::string> names;
+      int64_t size = 0;
+      for (const Segment& segment : segments) {
+        EXPECT_TRUE(names.insert(segment.name).second) << kind << " has two of " << segment.name;
+        size += segment.size;
+      }
+      return size;
+    };
+    EXPECT_EQ(size_of((*router)->sum_segments()), (*router)->num_statistics()) << kind;
+    EXPECT_EQ(size_of((*router)->state_segments()), std::ssize((*router)->state())) << kind;
   }
 }
 

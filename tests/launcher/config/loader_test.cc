@@ -14,6 +14,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::SizeIs;
 
 TEST(Loader, TranslatesEveryTopic) {
@@ -99,12 +100,45 @@ TEST(Loader, OverrideSwitchesTheRouter) {
   const auto loaded = Load(path, {"moe.router.hash={}", "moe.balance_loss.coefficient=0"});
   ASSERT_TRUE(loaded.ok()) << loaded.status().message();
   EXPECT_EQ(loaded->options.train.model.moe.router.kind, "hash");
-  const auto back = Load(path, {"moe.router.hash={}", "moe.router.top_k.scaling_factor=2.5"});
-  ASSERT_TRUE(back.ok()) << back.status().message();
-  const routing::RouterOptions& router = back->options.train.model.moe.router;
-  EXPECT_EQ(router.kind, "top_k");
-  EXPECT_EQ(router.settings.GetDouble("scaling_factor"), 2.5);
-  EXPECT_EQ(router.settings.GetString("score"), "SOFTMAX");  // a new block, not the file's
+  const auto block = Load(path, {"moe.router.lpr={mode: LEAN}", "moe.router.lpr.latent_dim=8"});
+  ASSERT_TRUE(block.ok()) << block.status().message();
+  EXPECT_EQ(block->options.train.model.moe.router.settings.GetString("mode"), "LEAN");
+  EXPECT_EQ(block->options.train.model.moe.router.settings.GetInt("latent_dim"), 8);
+}
+
+TEST(Loader, AFieldOfAnotherRouterSwitchesItWhereNoSettingIsLost) {
+  for (const char* line : {"", "  router { top_k {} }", "  router { top_k { score: SOFTMAX } }"}) {
+    const std::string path = WriteConfig("plain_router.textproto", WithLine(18, line));
+    const auto loaded = Load(path, {"moe.router.lpr.mode=LEAN"});
+    ASSERT_TRUE(loaded.ok()) << loaded.status().message();
+    EXPECT_EQ(loaded->options.train.model.moe.router.kind, "lpr");
+  }
+}
+
+TEST(Loader, ALaterTextMayTakeAwayTheEffectOfASetting) {
+  const std::string path = WriteConfig(
+      "switched_off.textproto",
+      WithLine(
+          18,
+          "  balance_loss { scope: SEQUENCE } router { top_k { bias { rule: SIGN rate: 0.1 } } }"));
+  const auto off =
+      Load(path, {"moe.balance_loss.coefficient=0", "moe.router.top_k.bias.rule=NONE"});
+  ASSERT_TRUE(off.ok()) << off.status().message();
+  // It is no part of the run: the resolved text must be a configuration too.
+  EXPECT_THAT(off->resolved_text, Not(HasSubstr("SEQUENCE")));
+  EXPECT_EQ(off->options.train.model.moe.router.settings.GetDouble("bias.rate"), 0.001);
+  const auto again = Load(WriteConfig("resolved_off.textproto", off->resolved_text));
+  ASSERT_TRUE(again.ok()) << again.status().message();
+  EXPECT_EQ(again->hash, off->hash);
+}
+
+TEST(Loader, ADefaultWithoutEffectMayBeGiven) {
+  const std::string path = WriteConfig(
+      "harmless.textproto",
+      WithLine(18,
+               "  router { top_k { bias { rate: 0.001 bins: 128 } entropy_loss { order: 1 } } }"));
+  const auto loaded = Load(path, {"moe.router.top_k.bias.margin_range=1"});
+  EXPECT_TRUE(loaded.ok()) << loaded.status().message();
 }
 
 TEST(Loader, OverrideReplacesADomainList) {

@@ -74,6 +74,29 @@ TEST(Schema, DefaultsLieInTheirRanges) {
   }
 }
 
+TEST(Schema, ConditionsNameFieldsBesideAndTheirValues) {
+  for (const FieldDescriptor* field : AllFields()) {
+    SCOPED_TRACE(field->full_name());
+    const auto& options = field->options();
+    for (int i = 0; i < options.ExtensionSize(config::matters_if); ++i) {
+      const config::Condition& condition = options.GetExtension(config::matters_if, i);
+      const FieldDescriptor* other = field->containing_type()->FindFieldByName(condition.field());
+      ASSERT_NE(other, nullptr);
+      EXPECT_FALSE(field->is_repeated() || other->is_repeated());
+      EXPECT_NE(condition.is().empty(), condition.is_not().empty());
+      ASSERT_TRUE(other->enum_type() != nullptr || IsNumber(*other));
+      for (const auto& values : {condition.is(), condition.is_not()}) {
+        for (const std::string& value : values) {
+          const bool legal = other->enum_type() != nullptr
+                                 ? other->enum_type()->FindValueByName(value) != nullptr
+                                 : NumberText(std::stod(value)) == value;
+          EXPECT_TRUE(legal) << value;
+        }
+      }
+    }
+  }
+}
+
 TEST(Schema, RoutersAreThoseOfTheRegistry) {
   EXPECT_EQ(FieldNames(*config::Router::descriptor()), routing::RouterKinds());
   std::vector<const FieldDescriptor*> settings;

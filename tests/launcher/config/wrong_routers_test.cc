@@ -1,0 +1,156 @@
+// Routers that are wrong together, settings without effect, and choices that undo each other.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "tests/launcher/config/config_text.h"
+
+namespace equipoise::launcher {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::SizeIs;
+using ::testing::StartsWith;
+
+// Line `line` of ValidText() becomes `text`. One problem must come of it, at `place`.
+struct NoEffect {
+  const char* name;
+  int line;
+  const char* text;
+  const char* place;
+  const char* message;
+};
+
+const NoEffect kNoEffect[] = {
+    {"RateWithoutRule", 18, "  router { top_k { bias { rate: 0.1 } } }", "18:27",
+     "moe.router.top_k.bias.rate has no effect: moe.router.top_k.bias.rule is NONE"},
+    {"BinsOfProportional", 18, "  router { grap { bias { rule: PROPORTIONAL bins: 64 } } }",
+     "18:45", "moe.router.grap.bias.bins has no effect: moe.router.grap.bias.rule is PROPORTIONAL"},
+    {"OrderWithoutCoefficient", 18, "  router { sinkhorn { entropy_loss { order: 2 } } }", "18:38",
+     "order has no effect: moe.router.sinkhorn.entropy_loss.coefficient is 0"},
+    {"FormWithoutCoefficient", 18, "  router { sinkhorn { orthogonality_loss { form: GRAM } } }",
+     "18:44", "form has no effect: moe.router.sinkhorn.orthogonality_loss.coefficient is 0"},
+    {"BetaWithoutRepulsion", 18, "  router { lpr { mode: LEAN losses { repulsion_beta: 3 } } }",
+     "18:38", "has no effect: moe.router.lpr.losses.prototype_repulsion is -1"},
+    {"TemperatureOfNoLoss", 18,
+     "  router { lpr { losses { soft_load_temperature: 3 soft_load: 0 } } }", "18:27",
+     "has no effect: moe.router.lpr.losses.soft_load is 0"},
+    {"ScopeOfNoLoss", 18, "  balance_loss { coefficient: 0 scope: SEQUENCE }", "18:33",
+     "moe.balance_loss.scope has no effect: moe.balance_loss.coefficient is 0"},
+    {"BlockOfDomains", 18,
+     "  router { two_level_hash { position_block: 8 } } balance_loss { coefficient: 0 }", "18:29",
+     "has no effect: moe.router.two_level_hash.group_key is DOMAIN"},
+    {"SelectionOfSigmoid", 18, "  router { top_k { score: SIGMOID selection: SCORE_SELECTED } }",
+     "18:35", "selection has no effect: moe.router.top_k.score is SIGMOID"},
+    {"NotRenormalisedSelection", 18,
+     "  router { top_k { selection: SCORE_SELECTED renormalise: false } }", "18:46",
+     "renormalise has no effect: moe.router.top_k.score is SOFTMAX and "
+     "moe.router.top_k.selection is SCORE_SELECTED"},
+    {"ScoreOfNoGroups", 18, "  router { top_k { groups { score: MAX } } }", "18:29",
+     "has no effect: moe.router.top_k.groups.num_groups is 1"},
+    {"MoreThanAllCopies", 18, "  router { entropy_adaptive { min_copies: 3 } }", "18:31",
+     "min_copies is 3, more than the 2 of moe.top_k"},
+    {"FloorOfConstant", 27, "  schedule { kind: CONSTANT final_ratio: 0.5 }", "27:29",
+     "optimizer.schedule.final_ratio has no effect: optimizer.schedule.kind is CONSTANT"},
+};
+
+class NoEffectTest : public testing::TestWithParam<NoEffect> {};
+
+TEST_P(NoEffectTest, IsReportedAtItsPlace) {
+  const NoEffect& wrong = GetParam();
+  const std::string file = absl::StrCat(wrong.name, ".textproto");
+  const std::string path = WriteConfig(file, WithLine(wrong.line, wrong.text));
+  const std::vector<std::string> problems = Problems(Load(path).status());
+  ASSERT_THAT(problems, SizeIs(1));
+  EXPECT_THAT(problems[0], StartsWith(absl::StrCat(file, ":", wrong.place, ": ")));
+  EXPECT_THAT(problems[0], HasSubstr(wrong.message));
+}
+
+INSTANTIATE_TEST_SUITE_P(Table, NoEffectTest, testing::ValuesIn(kNoEffect),
+                         [](const auto& info) { return std::string(info.param.name); });
+
+// Overrides of ValidText(), and the only problem they must give.
+struct WrongChoice {
+  const char* name;
+  std::vector<std::string> overrides;
+  const char* problem;
+};
+
+const WrongChoice kWrongChoices[] = {
+    {"NoFieldOfThisRouter",
+     {"moe.router.lpr={}", "moe.router.lpr.renormalise=true"},
+     "--set #2 'moe.router.lpr.renormalise=true': no field 'renormalise' in moe.router.lpr; it "
+     "has"},
+    {"NoFieldOfAnyRouter",
+     {"moe.router.hash={}", "moe.balance_loss.coefficient=0", "moe.jitter=0.1"},
+     "--set #3 'moe.jitter=0.1': no field 'jitter' in moe; it has num_experts"},
+    {"FieldOfTheChosenRouter", {"moe.jitter=0.1"}, "did you mean moe.router.top_k.jitter?"},
+    {"TwoRouters",
+     {"moe.router.lpr={mode: GEOMETRIC}", "moe.router.top_k.jitter=0.1"},
+     "--set #1 'moe.router.lpr={mode: GEOMETRIC}': moe.router.lpr, which this chooses, is replaced "
+     "by moe.router.top_k later on: choose one"},
+    {"DropsAFilesSettings",
+     {"moe.router.lpr.mode=GEOMETRIC"},
+     "this would drop moe.router.top_k with its settings, at "},
+    {"RateWithoutRule",
+     {"moe.router.top_k.bias.rate=0.1"},
+     "'moe.router.top_k.bias.rate=0.1': moe.router.top_k.bias.rate has no effect"},
+};
+
+class WrongChoiceTest : public testing::TestWithParam<WrongChoice> {};
+
+TEST_P(WrongChoiceTest, IsReportedOnceWithItsNumber) {
+  const WrongChoice& wrong = GetParam();
+  const std::string path = WriteConfig("choice.textproto", ValidText());
+  const std::vector<std::string> problems = Problems(Load(path, wrong.overrides).status());
+  ASSERT_THAT(problems, SizeIs(1));
+  EXPECT_THAT(problems[0], StartsWith("--set #"));
+  EXPECT_THAT(problems[0], HasSubstr(wrong.problem));
+}
+
+INSTANTIATE_TEST_SUITE_P(Table, WrongChoiceTest, testing::ValuesIn(kWrongChoices),
+                         [](const auto& info) { return std::string(info.param.name); });
+
+TEST(WrongRouters, EveryProblemOfARouterHasItsPlace) {
+  const std::string path = WriteConfig("router_problems.textproto", ValidText());
+  const absl::StatusOr<LoadedConfig> loaded =
+      Load(path, {"moe.router.top_k.bias.rule=QUANTILE", "moe.router.top_k.bias.bins=7",
+                  "moe.router.top_k.bias.rate=3", "moe.router.top_k.groups.num_groups=3",
+                  "moe.router.top_k.groups.top_groups=4", "moe.router.top_k.jitter=0.1"});
+  EXPECT_THAT(Problems(loaded.status()),
+              ElementsAre(HasSubstr("#2 'moe.router.top_k.bias.bins=7': moe.router.top_k.bias.bins "
+                                    "is 7, must be even"),
+                          HasSubstr("#3 'moe.router.top_k.bias.rate=3': moe.router.top_k.bias.rate "
+                                    "is 3, must be in (0, 1]"),
+                          HasSubstr("#4 'moe.router.top_k.groups.num_groups=3': "
+                                    "moe.router.top_k.groups.num_groups is 3, which does not"),
+                          HasSubstr("#5 'moe.router.top_k.groups.top_groups=4': "
+                                    "moe.router.top_k.groups.top_groups is 4, not in [1, 3]")))
+      << loaded.status().message();
+}
+
+TEST(WrongRouters, ARouterOwnsTheNamesOfItsSettings) {
+  const auto problems = [](const char* router) {
+    return Problems(Load(WriteConfig("own_names.textproto", WithLine(18, router))).status());
+  };
+  EXPECT_THAT(problems("  router { quantile_balancing { bins: 7 } }"),
+              ElementsAre(HasSubstr(":18:33: moe.router.quantile_balancing.bins is 7")));
+  EXPECT_THAT(problems("  router { group_limited { num_groups: 3 } }"),
+              ElementsAre(HasSubstr(":18:28: moe.router.group_limited.num_groups is 3")));
+  EXPECT_THAT(problems("  router { expert_choice {} } capacity_factor: 2"),
+              ElementsAre(HasSubstr(":18:12: router expert_choice is balanced"),
+                          HasSubstr(":18:31: router expert_choice has a capacity_factor")));
+  EXPECT_THAT(
+      problems("  router { lpr { similarity: GAUSSIAN bias { rule: SIGN rate: 1 } "
+               "groups { num_groups: 3 } losses { alignment: 1 } } }"),
+      ElementsAre(HasSubstr("lpr.groups.num_groups is 3"), HasSubstr("prototypes are FIXED")));
+}
+
+}  // namespace
+}  // namespace equipoise::launcher
