@@ -39,11 +39,15 @@ int64_t RowBytes(ConstTensorView rows) {
 
 ExchangeLog::ExchangeLog(Options options) : options_(std::move(options)) {
   const size_t nodes = static_cast<size_t>(num_nodes());
-  sums_.resize(static_cast<size_t>(options_.num_layers) * kNumColumns + nodes * nodes);
+  sums_.resize(LayersEnd(options_.num_layers) + nodes * nodes);
+}
+
+size_t ExchangeLog::LayersEnd(int index) const {
+  return static_cast<size_t>(index) * (kNumColumns + options_.world_rank.size());
 }
 
 std::span<double> ExchangeLog::Layer(int index) {
-  return std::span(sums_).subspan(static_cast<size_t>(index) * kNumColumns, kNumColumns);
+  return std::span(sums_).subspan(LayersEnd(index), LayersEnd(1));
 }
 
 void ExchangeLog::BeginStep() { std::fill(sums_.begin(), sums_.end(), 0.0); }
@@ -65,8 +69,10 @@ void ExchangeLog::Record(int index, const ExchangeCounts& counts, const std::str
     int64_t all = 0;
     for (int rank = 0; rank < ranks; ++rank) {
       layer[kTokens] += static_cast<double>(counts.tokens(chunk, rank));
-      most = std::max(most, copies.TotalTo(rank));
-      all += copies.TotalTo(rank);
+      const int64_t received = copies.TotalTo(rank);
+      layer[kNumColumns + static_cast<size_t>(rank)] += static_cast<double>(received);
+      most = std::max(most, received);
+      all += received;
     }
     layer[kCopies] += static_cast<double>(all);
     layer[kMeanRows] += static_cast<double>(all) / ranks;
@@ -105,8 +111,7 @@ void ExchangeLog::StopClock(const PhaseTimers& timers, int index) {
 }
 
 ExchangeSums ExchangeLog::OfLayer(int index) const {
-  const std::span<const double> layer =
-      std::span(sums_).subspan(static_cast<size_t>(index) * kNumColumns, kNumColumns);
+  const std::span<const double> layer = std::span(sums_).subspan(LayersEnd(index), LayersEnd(1));
   const double ranks = options_.world.num_ranks();
   ExchangeSums sums;
   sums.tokens = layer[kTokens];
@@ -120,8 +125,10 @@ ExchangeSums ExchangeLog::OfLayer(int index) const {
   sums.predicted_seconds =
       layer[kPredicted] * static_cast<double>(options_.world_rank.size()) / ranks;
   sums.measured_seconds = layer[kMeasured] / ranks;
-  const auto runs = layer.subspan(kRuns);
+  const auto runs = layer.subspan(kRuns, std::size(kAlgorithms));
   sums.algorithm = kAlgorithms[std::max_element(runs.begin(), runs.end()) - runs.begin()];
+  const auto loads = layer.subspan(kNumColumns);
+  sums.rank_loads.assign(loads.begin(), loads.end());
   return sums;
 }
 

@@ -31,6 +31,8 @@ struct ExchangeSums {
   double predicted_seconds = 0.0;  // of one rank
   double measured_seconds = 0.0;   // mean over ranks
   std::string algorithm;           // that ran most often
+  // [R] copies that were sent to the experts of each rank of a group, summed over groups.
+  std::vector<double> rank_loads = {};
 };
 
 // The exchanges of a step, layer by layer: from the counts that each exchange gathers anyway, and
@@ -71,10 +73,12 @@ class ExchangeLog {
   int num_nodes() const { return options_.world.num_nodes(); }
 
  private:
+  // Of all layers before `index`, in sums_.
+  size_t LayersEnd(int index) const;
   std::span<double> Layer(int index);
 
   Options options_;
-  std::vector<double> sums_;  // [num_layers, kNumColumns], then [N, N]
+  std::vector<double> sums_;  // [num_layers, kNumColumns + R], then [N, N]
   double clock_start_ = 0.0;
 };
 

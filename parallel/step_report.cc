@@ -7,6 +7,7 @@
 #include <numeric>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "routing/load_stats.h"
 #include "routing/local_consistency.h"
@@ -100,6 +101,19 @@ void AddConsistency(std::span<const double> counts, const std::string& prefix,
   if (needed > 0.0) figures.emplace_back(prefix + "sch", counts[counts.size() - 2] / needed);
 }
 
+// As sent, so after capacity; where no exchange was recorded, as chosen.
+std::vector<int64_t> RankLoads(const MoeLayerResult& layer, std::span<const double> counts,
+                               const routing::ExpertPlacement& placement) {
+  const std::vector<double>& sent = layer.exchange.rank_loads;
+  if (!sent.empty()) return {sent.begin(), sent.end()};
+  std::vector<int64_t> loads(static_cast<size_t>(placement.num_owners()));
+  for (size_t expert = 0; expert < counts.size(); ++expert) {
+    const int owner = placement.owner_of(static_cast<int>(expert));
+    loads[static_cast<size_t>(owner)] += static_cast<int64_t>(counts[expert]);
+  }
+  return loads;
+}
+
 LayerRecord ReportLayer(const MoeLayerResult& layer, int64_t tokens, int num_experts, int top_k,
                         const routing::ExpertPlacement& placement,
                         const routing::LocalityOptions& locality) {
@@ -108,14 +122,8 @@ LayerRecord ReportLayer(const MoeLayerResult& layer, int64_t tokens, int num_exp
   const size_t experts = static_cast<size_t>(num_experts);
   const std::span<const double> counts = std::span(layer.sums).first(experts);
   FillLoad(counts, tokens, top_k, record);
-  record.rank_loads.resize(static_cast<size_t>(placement.num_owners()));
-  double copies = 0.0;
-  for (int expert = 0; expert < num_experts; ++expert) {
-    const double count = counts[static_cast<size_t>(expert)];
-    copies += count;
-    record.rank_loads[static_cast<size_t>(placement.owner_of(expert))] +=
-        static_cast<int64_t>(count);
-  }
+  const double copies = std::accumulate(counts.begin(), counts.end(), 0.0);
+  record.rank_loads = RankLoads(layer, counts, placement);
   record.dropped_share = copies > 0.0 ? layer.sums[experts] / copies : 0.0;
   const double entropy = layer.sums[experts + 1];
   if (entropy > 0.0 && num_experts > 1) {

@@ -84,10 +84,13 @@ absl::Status CheckHashOptions(const RouterOptions& options, int64_t num_groups) 
                       "balance_loss and z_loss to 0")}));
   }
   if (options.locality.prefers()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "router ", options.kind,
-        " has no scores, so no preference can change it: set locality.bias.mode to "
-        "NONE, locality.loss.coefficient to 0 and locality.quota.outgoing_share to 1"));
+    errors.push_back(OptionError(
+        {"",
+         {"moe.locality"},
+         absl::StrCat("router ", options.kind,
+                      " has no scores, so no preference can change it: set locality.bias.mode to "
+                      "NONE, locality.loss.coefficient to 0 and locality.quota.outgoing_share to "
+                      "1")}));
   }
   if (num_groups < 1 || options.num_experts % num_groups != 0 ||
       options.num_experts / num_groups < options.top_k) {

@@ -3,8 +3,10 @@
 
 #include "parallel/exchange_log.h"
 
+#include <algorithm>
 #include <functional>
 #include <memory>
+#include <numeric>
 #include <string>
 #include <utility>
 #include <vector>
@@ -58,6 +60,10 @@ void ExpectSameRouting(const ExchangeSums& a, const ExchangeSums& b) {
   EXPECT_EQ(a.node_copies, b.node_copies);
   EXPECT_EQ(a.token_nodes, b.token_nodes);
   EXPECT_EQ(a.mean_rows, b.mean_rows);
+}
+
+double Total(const std::vector<double>& loads) {
+  return std::accumulate(loads.begin(), loads.end(), 0.0);
 }
 
 TEST(ExchangeLog, SaysWhatFollowsFromTheRouting) {
@@ -116,6 +122,43 @@ TEST(ExchangeLog, DoesNotDependOnHowAStepIsCut) {
   EXPECT_EQ(again.node_bytes, plain.node_bytes);
   EXPECT_EQ(cut.node_bytes, plain.node_bytes);
   EXPECT_EQ(groups.node_bytes[1] + groups.node_bytes[2], 0.0);
+}
+
+TEST(ExchangeLog, CountsWhatRanksReceiveAfterCapacity) {
+  const std::vector<int> nodes = {0, 0, 1, 1};
+  const StepResult all = SecondStep(nodes, [](TrainOptions&) {});
+  for (const MoeLayerResult& layer : all.layers) {
+    // Two experts a rank: as many as were chosen.
+    ASSERT_EQ(layer.exchange.rank_loads.size(), 4u);
+    for (size_t rank = 0; rank < 4; ++rank) {
+      EXPECT_EQ(layer.exchange.rank_loads[rank], layer.sums[2 * rank] + layer.sums[2 * rank + 1]);
+    }
+  }
+  const auto few = [](TrainOptions& options) {
+    // One copy an expert and sequence.
+    options.model.moe.router.capacity.factor = 0.1;
+  };
+  const StepResult dropped = SecondStep(nodes, few);
+  const StepResult cut = SecondStep(nodes, [&](TrainOptions& options) {
+    few(options);
+    options.batch.accumulation_steps = 2;
+    options.layout.recompute = true;
+  });
+  const StepResult groups = SecondStep(nodes, [&](TrainOptions& options) {
+    few(options);
+    options.layout.expert_parallel = 2;
+  });
+  for (size_t i = 0; i < dropped.layers.size(); ++i) {
+    const MoeLayerResult& layer = dropped.layers[i];
+    const std::vector<double>& loads = layer.exchange.rank_loads;
+    EXPECT_LE(*std::max_element(loads.begin(), loads.end()), 2 * kSequences);
+    EXPECT_EQ(Total(loads), layer.exchange.copies);
+    EXPECT_EQ(Total(loads), 2 * kTokens - layer.sums[8]) << "chosen less dropped";
+    EXPECT_EQ(cut.layers[i].exchange.rank_loads, loads);
+    ASSERT_EQ(groups.layers[i].exchange.rank_loads.size(), 2u);
+    EXPECT_EQ(groups.layers[i].exchange.rank_loads[0], loads[0] + loads[1]);
+    EXPECT_EQ(groups.layers[i].exchange.rank_loads[1], loads[2] + loads[3]);
+  }
 }
 
 TEST(ExchangeLog, NamesWhatAutoHasChosen) {

@@ -89,6 +89,10 @@ TEST(StepReport, TellsTheLoadOfExpertsAndOwners) {
   EXPECT_EQ(layer.counts, (std::vector<int64_t>{80, 60, 60, 0}));
   // Owner 1 has no expert; owner 2 has experts 0 and 3.
   EXPECT_EQ(layer.rank_loads, (std::vector<int64_t>{120, 0, 80}));
+  StepResult sent = MakeResult();
+  sent.layers[0].exchange.rank_loads = {110, 0, 70};
+  EXPECT_EQ(ReportStep(sent, 4, 2, ThreeOwners()).layers[0].rank_loads,
+            (std::vector<int64_t>{110, 0, 70}));
   EXPECT_EQ(layer.dead, 1);
   EXPECT_EQ(layer.min_max, 0.0);
   EXPECT_DOUBLE_EQ(layer.max_over_mean, 1.6);
