@@ -2,6 +2,7 @@
 #define EQUIPOISE_COMM_WORK_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -45,6 +46,9 @@ struct WaitOptions {
   // What is waited for, "dispatch". Must outlive the wait; nearly always a literal.
   const char* name = "collective";
   WaitPlace place = {};
+  // Called again and again while the wait lasts, on the waiting thread; may not block, nor touch
+  // the operation that is waited for. Null: nothing else to do.
+  const std::function<void()>* meanwhile = nullptr;
   // Instead of the world's, for this wait.
   std::optional<absl::Duration> warn_after = std::nullopt;
   std::optional<absl::Duration> stop_after = std::nullopt;

@@ -20,12 +20,9 @@ int64_t BytesOfRow(ConstTensorView rows) {
 
 }  // namespace
 
-AutoExchange::AutoExchange(comm::Communicator& group, comm::Topology topology,
-                           routing::ExpertPlacement placement, const ExchangeCosts& costs,
+AutoExchange::AutoExchange(Setting setting, const ExchangeCosts& costs,
                            std::vector<std::unique_ptr<ExpertExchange>> candidates)
-    : ExpertExchange(group, std::move(topology), std::move(placement)),
-      costs_(costs),
-      candidates_(std::move(candidates)) {
+    : ExpertExchange(std::move(setting)), costs_(costs), candidates_(std::move(candidates)) {
   EQ_CHECK(!candidates_.empty());
 }
 
@@ -56,27 +53,28 @@ absl::StatusOr<std::vector<ExchangePlan>> AutoExchange::Plan(
   return plans;
 }
 
-absl::StatusOr<TensorView> AutoExchange::Dispatch(const Context& context, Workspace& space,
-                                                  const ExchangePlan& plan, ConstTensorView x,
-                                                  const InputTerm& term) {
+absl::StatusOr<PendingRows> AutoExchange::Dispatch(const Context& context, Workspace& space,
+                                                   const ExchangePlan& plan, ConstTensorView x,
+                                                   const InputTerm& term) {
   return Candidate(plan).Dispatch(context, space, plan, x, term);
 }
 
-absl::Status AutoExchange::DispatchBackward(const Context& context, const ExchangePlan& plan,
-                                            TensorView drows, TensorView dx) {
+absl::StatusOr<PendingRows> AutoExchange::DispatchBackward(const Context& context,
+                                                           const ExchangePlan& plan,
+                                                           TensorView drows, TensorView dx) {
   return Candidate(plan).DispatchBackward(context, plan, drows, dx);
 }
 
-absl::StatusOr<TensorView> AutoExchange::Combine(const Context& context, Workspace& space,
-                                                 const ExchangePlan& plan, TensorView outputs,
-                                                 TensorView y) {
+absl::StatusOr<PendingRows> AutoExchange::Combine(const Context& context, Workspace& space,
+                                                  const ExchangePlan& plan, TensorView outputs,
+                                                  TensorView y) {
   return Candidate(plan).Combine(context, space, plan, outputs, y);
 }
 
-absl::StatusOr<TensorView> AutoExchange::CombineBackward(const Context& context,
-                                                         const ExchangePlan& plan,
-                                                         ConstTensorView kept, ConstTensorView dy,
-                                                         TensorView dgates) {
+absl::StatusOr<PendingRows> AutoExchange::CombineBackward(const Context& context,
+                                                          const ExchangePlan& plan,
+                                                          ConstTensorView kept, ConstTensorView dy,
+                                                          TensorView dgates) {
   return Candidate(plan).CombineBackward(context, plan, kept, dy, dgates);
 }
 

@@ -18,9 +18,8 @@ namespace equipoise::parallel {
 // that are not known cost nothing.
 class AutoExchange final : public ExpertExchange {
  public:
-  // `candidates`, of the same group and placement, the simplest first.
-  AutoExchange(comm::Communicator& group, comm::Topology topology,
-               routing::ExpertPlacement placement, const ExchangeCosts& costs,
+  // `candidates`, of the same setting, the simplest first.
+  AutoExchange(Setting setting, const ExchangeCosts& costs,
                std::vector<std::unique_ptr<ExpertExchange>> candidates);
 
   const std::string& name() const override { return name_; }
@@ -36,17 +35,17 @@ class AutoExchange final : public ExpertExchange {
                                                  const ExchangeCounts& counts,
                                                  ConstTensorView expert_ids, TensorView gates,
                                                  const comm::WaitPlace& place) override;
-  absl::StatusOr<TensorView> Dispatch(const Context& context, Workspace& space,
-                                      const ExchangePlan& plan, ConstTensorView x,
-                                      const InputTerm& term) override;
-  absl::Status DispatchBackward(const Context& context, const ExchangePlan& plan, TensorView drows,
-                                TensorView dx) override;
-  absl::StatusOr<TensorView> Combine(const Context& context, Workspace& space,
-                                     const ExchangePlan& plan, TensorView outputs,
-                                     TensorView y) override;
-  absl::StatusOr<TensorView> CombineBackward(const Context& context, const ExchangePlan& plan,
-                                             ConstTensorView kept, ConstTensorView dy,
-                                             TensorView dgates) override;
+  absl::StatusOr<PendingRows> Dispatch(const Context& context, Workspace& space,
+                                       const ExchangePlan& plan, ConstTensorView x,
+                                       const InputTerm& term) override;
+  absl::StatusOr<PendingRows> DispatchBackward(const Context& context, const ExchangePlan& plan,
+                                               TensorView drows, TensorView dx) override;
+  absl::StatusOr<PendingRows> Combine(const Context& context, Workspace& space,
+                                      const ExchangePlan& plan, TensorView outputs,
+                                      TensorView y) override;
+  absl::StatusOr<PendingRows> CombineBackward(const Context& context, const ExchangePlan& plan,
+                                              ConstTensorView kept, ConstTensorView dy,
+                                              TensorView dgates) override;
 
  private:
   size_t ChosenIndex(const ExchangeCounts& counts, ConstTensorView expert_ids,

@@ -46,76 +46,78 @@ void CopyExchange::PlanChunk(const Context& context, Workspace& space, const Exc
   ComputeArrivalOrder(context, arriving, plan.offsets, plan.arrival_of, plan.sorted_of);
 }
 
-absl::StatusOr<TensorView> CopyExchange::ToExperts(const Context& context, Workspace& space,
-                                                   const ExchangePlan& plan, TensorView copies,
-                                                   const char* what) {
+TensorView CopyExchange::AddToExperts(const Context& context, Workspace& space,
+                                      const ExchangePlan& plan, TensorView copies,
+                                      comm::TransferSteps& steps) {
   if (group_.size() == 1) return copies;
   const Shape shape = copies.shape().WithRows(plan.num_rows);
   const TensorView sorted = space.Allocate(copies.dtype(), shape);
-  const WorkspaceFrame frame(*context.scratch);
   const TensorView arrived = context.scratch->Allocate(copies.dtype(), shape);
-  EQ_RETURN_IF_ERROR(
-      rows_->Run(context, plan.to_experts, copies, arrived, {.name = what, .place = plan.place}));
-  GatherRows(context, arrived, plan.arrival_of, sorted);
+  rows_->AddSteps(context, plan.to_experts, copies, arrived, kToExperts, steps);
+  steps.AddLocal([context, arrived, sorted, order = plan.arrival_of] {
+    GatherRows(context, arrived, order, sorted);
+  });
   return sorted;
 }
 
-absl::StatusOr<TensorView> CopyExchange::ToHome(const Context& context, Workspace& space,
-                                                const ExchangePlan& plan, TensorView rows,
-                                                const char* what) {
+TensorView CopyExchange::AddToHome(const Context& context, Workspace& space,
+                                   const ExchangePlan& plan, TensorView rows,
+                                   comm::TransferSteps& steps) {
   if (group_.size() == 1) return rows;
   const TensorView home =
       space.Allocate(rows.dtype(), rows.shape().WithRows(plan.copies.num_copies));
-  const WorkspaceFrame frame(*context.scratch);
   const TensorView leaving = context.scratch->Allocate(rows.dtype(), rows.shape());
-  GatherRows(context, rows, plan.sorted_of, leaving);
-  EQ_RETURN_IF_ERROR(
-      rows_->Run(context, plan.to_home, leaving, home, {.name = what, .place = plan.place}));
+  steps.AddLocal([context, rows, leaving, order = plan.sorted_of] {
+    GatherRows(context, rows, order, leaving);
+  });
+  rows_->AddSteps(context, plan.to_home, leaving, home, kHome, steps);
   return home;
 }
 
-absl::StatusOr<TensorView> CopyExchange::Dispatch(const Context& context, Workspace& space,
-                                                  const ExchangePlan& plan, ConstTensorView x,
-                                                  const InputTerm& term) {
+absl::StatusOr<PendingRows> CopyExchange::Dispatch(const Context& context, Workspace& space,
+                                                   const ExchangePlan& plan, ConstTensorView x,
+                                                   const InputTerm& term) {
   // With one rank the copies are the result; else they are done with when they have left.
-  const Shape shape = x.shape().WithRows(plan.copies.num_copies);
-  const auto fill = [&](TensorView copies) {
-    GatherRows(context, x, plan.copies.source_rows, copies);
-    if (term) term(plan.copies.source_rows, copies);
-    return copies;
-  };
-  if (group_.size() == 1) return fill(space.Allocate(x.dtype(), shape));
-  EQ_CHECK(&space != context.scratch);
-  const WorkspaceFrame frame(*context.scratch);
-  return ToExperts(context, space, plan, fill(context.scratch->Allocate(x.dtype(), shape)),
-                   "dispatch");
+  Workspace& home = group_.size() == 1 ? space : *context.scratch;
+  const TensorView copies = home.Allocate(x.dtype(), x.shape().WithRows(plan.copies.num_copies));
+  GatherRows(context, x, plan.copies.source_rows, copies);
+  if (term) term(plan.copies.source_rows, copies);
+  comm::TransferSteps steps;
+  const TensorView rows = AddToExperts(context, space, plan, copies, steps);
+  return Begin(std::move(steps), "dispatch", plan, rows);
 }
 
-absl::Status CopyExchange::DispatchBackward(const Context& context, const ExchangePlan& plan,
-                                            TensorView drows, TensorView dx) {
-  const WorkspaceFrame frame(*context.scratch);
-  EQ_ASSIGN_OR_RETURN(const TensorView dcopies,
-                      ToHome(context, *context.scratch, plan, drows, "backward dispatch"));
-  GatherRowsBackward(context, dcopies, plan.copies.slots, /*accumulate=*/false, dx);
-  return absl::OkStatus();
+absl::StatusOr<PendingRows> CopyExchange::DispatchBackward(const Context& context,
+                                                           const ExchangePlan& plan,
+                                                           TensorView drows, TensorView dx) {
+  comm::TransferSteps steps;
+  const TensorView dcopies = AddToHome(context, *context.scratch, plan, drows, steps);
+  steps.AddLocal([context, dcopies, dx, slots = plan.copies.slots] {
+    GatherRowsBackward(context, dcopies, slots, /*accumulate=*/false, dx);
+  });
+  return Begin(std::move(steps), "backward dispatch", plan, dx);
 }
 
-absl::StatusOr<TensorView> CopyExchange::Combine(const Context& context, Workspace& space,
-                                                 const ExchangePlan& plan, TensorView outputs,
-                                                 TensorView y) {
-  EQ_ASSIGN_OR_RETURN(const TensorView home, ToHome(context, space, plan, outputs, "combine"));
-  WeightedCombine(context, home, plan.copies.slots, plan.gates, /*accumulate=*/true, y);
-  return home;
+absl::StatusOr<PendingRows> CopyExchange::Combine(const Context& context, Workspace& space,
+                                                  const ExchangePlan& plan, TensorView outputs,
+                                                  TensorView y) {
+  comm::TransferSteps steps;
+  const TensorView home = AddToHome(context, space, plan, outputs, steps);
+  steps.AddLocal([context, home, y, slots = plan.copies.slots, gates = plan.gates] {
+    WeightedCombine(context, home, slots, gates, /*accumulate=*/true, y);
+  });
+  return Begin(std::move(steps), "combine", plan, home);
 }
 
-absl::StatusOr<TensorView> CopyExchange::CombineBackward(const Context& context,
-                                                         const ExchangePlan& plan,
-                                                         ConstTensorView kept, ConstTensorView dy,
-                                                         TensorView dgates) {
-  Workspace& scratch = *context.scratch;
-  const TensorView dhome = scratch.Allocate(kept.dtype(), kept.shape());
+absl::StatusOr<PendingRows> CopyExchange::CombineBackward(const Context& context,
+                                                          const ExchangePlan& plan,
+                                                          ConstTensorView kept, ConstTensorView dy,
+                                                          TensorView dgates) {
+  const TensorView dhome = context.scratch->Allocate(kept.dtype(), kept.shape());
   WeightedCombineBackward(context, kept, plan.copies.slots, plan.gates, dy, dhome, dgates);
-  return ToExperts(context, scratch, plan, dhome, "backward combine");
+  comm::TransferSteps steps;
+  const TensorView drows = AddToExperts(context, *context.scratch, plan, dhome, steps);
+  return Begin(std::move(steps), "backward combine", plan, drows);
 }
 
 }  // namespace equipoise::parallel

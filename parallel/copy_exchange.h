@@ -8,6 +8,7 @@
 
 #include "comm/communicator.h"
 #include "comm/exchange/row_exchange.h"
+#include "comm/exchange/transfer.h"
 #include "comm/topology.h"
 #include "parallel/expert_exchange.h"
 
@@ -17,39 +18,38 @@ namespace equipoise::parallel {
 // H elements leave a rank, whatever lies between it and their experts.
 class CopyExchange final : public ExpertExchange {
  public:
-  // `rows` moves rows within `group`.
-  CopyExchange(comm::Communicator& group, comm::Topology topology,
-               routing::ExpertPlacement placement, std::unique_ptr<comm::RowExchange> rows)
-      : ExpertExchange(group, std::move(topology), std::move(placement)), rows_(std::move(rows)) {}
+  // `rows` moves rows within the setting's group.
+  CopyExchange(Setting setting, std::unique_ptr<comm::RowExchange> rows)
+      : ExpertExchange(std::move(setting)), rows_(std::move(rows)) {}
 
   const std::string& name() const override { return rows_->name(); }
   absl::StatusOr<std::vector<ExchangePlan>> Plan(const Context& context, Workspace& space,
                                                  const ExchangeCounts& counts,
                                                  ConstTensorView expert_ids, TensorView gates,
                                                  const comm::WaitPlace& place) override;
-  absl::StatusOr<TensorView> Dispatch(const Context& context, Workspace& space,
-                                      const ExchangePlan& plan, ConstTensorView x,
-                                      const InputTerm& term) override;
-  absl::Status DispatchBackward(const Context& context, const ExchangePlan& plan, TensorView drows,
-                                TensorView dx) override;
-  absl::StatusOr<TensorView> Combine(const Context& context, Workspace& space,
-                                     const ExchangePlan& plan, TensorView outputs,
-                                     TensorView y) override;
-  absl::StatusOr<TensorView> CombineBackward(const Context& context, const ExchangePlan& plan,
-                                             ConstTensorView kept, ConstTensorView dy,
-                                             TensorView dgates) override;
+  absl::StatusOr<PendingRows> Dispatch(const Context& context, Workspace& space,
+                                       const ExchangePlan& plan, ConstTensorView x,
+                                       const InputTerm& term) override;
+  absl::StatusOr<PendingRows> DispatchBackward(const Context& context, const ExchangePlan& plan,
+                                               TensorView drows, TensorView dx) override;
+  absl::StatusOr<PendingRows> Combine(const Context& context, Workspace& space,
+                                      const ExchangePlan& plan, TensorView outputs,
+                                      TensorView y) override;
+  absl::StatusOr<PendingRows> CombineBackward(const Context& context, const ExchangePlan& plan,
+                                              ConstTensorView kept, ConstTensorView dy,
+                                              TensorView dgates) override;
 
  private:
   // Fills all but `gates` and `place`. expert_ids are the chunk's.
   void PlanChunk(const Context& context, Workspace& space, const ExchangeCounts& counts, int chunk,
                  ConstTensorView expert_ids, ExchangePlan& plan) const;
   // The two directions, of copies [C, H] in the order of plan.copies and rows [num_rows, H] sorted
-  // by expert. The same memory comes back when the group is one rank.
-  absl::StatusOr<TensorView> ToExperts(const Context& context, Workspace& space,
-                                       const ExchangePlan& plan, TensorView copies,
-                                       const char* what);
-  absl::StatusOr<TensorView> ToHome(const Context& context, Workspace& space,
-                                    const ExchangePlan& plan, TensorView rows, const char* what);
+  // by expert: their steps, and where the rows will lie, in `space`. The same memory comes back,
+  // and no step, when the group is one rank.
+  TensorView AddToExperts(const Context& context, Workspace& space, const ExchangePlan& plan,
+                          TensorView copies, comm::TransferSteps& steps);
+  TensorView AddToHome(const Context& context, Workspace& space, const ExchangePlan& plan,
+                       TensorView rows, comm::TransferSteps& steps);
 
   std::unique_ptr<comm::RowExchange> rows_;
 };

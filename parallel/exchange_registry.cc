@@ -14,43 +14,40 @@ namespace {
 
 using Made = absl::StatusOr<std::unique_ptr<ExpertExchange>>;
 
-Made MakeFlat(comm::Communicator& group, comm::Topology topology,
-              routing::ExpertPlacement placement) {
-  return std::make_unique<CopyExchange>(group, std::move(topology), std::move(placement),
-                                        comm::MakeFlatRowExchange(group));
+using Setting = ExpertExchange::Setting;
+
+Made MakeFlat(Setting setting) {
+  auto rows = comm::MakeFlatRowExchange(setting.group);
+  return std::make_unique<CopyExchange>(std::move(setting), std::move(rows));
 }
 
-Made MakeTwoLevel(comm::Communicator& group, comm::Topology topology,
-                  routing::ExpertPlacement placement) {
-  auto rows = comm::MakeTwoLevelRowExchange(group, topology);
-  return std::make_unique<CopyExchange>(group, std::move(topology), std::move(placement),
-                                        std::move(rows));
+Made MakeTwoLevel(Setting setting) {
+  auto rows = comm::MakeTwoLevelRowExchange(setting.group, setting.topology);
+  return std::make_unique<CopyExchange>(std::move(setting), std::move(rows));
 }
 
-Made MakeTwoLevelDedup(comm::Communicator& group, comm::Topology topology,
-                       routing::ExpertPlacement placement) {
-  EQ_ASSIGN_OR_RETURN(comm::RowMulticast multicast, comm::RowMulticast::Create(group, topology));
-  return std::make_unique<TokenExchange>(group, std::move(topology), std::move(placement),
-                                         std::move(multicast));
+Made MakeTwoLevelDedup(Setting setting) {
+  EQ_ASSIGN_OR_RETURN(comm::RowMulticast multicast,
+                      comm::RowMulticast::Create(setting.group, setting.topology));
+  return std::make_unique<TokenExchange>(std::move(setting), std::move(multicast));
 }
 
 struct Entry {
   const char* name;
-  Made (*make)(comm::Communicator&, comm::Topology, routing::ExpertPlacement);
+  Made (*make)(Setting setting);
 };
 
 constexpr Entry kExchanges[] = {
     {"flat", MakeFlat}, {"two_level", MakeTwoLevel}, {"two_level_dedup", MakeTwoLevelDedup}};
 
 // With every algorithm that can be made here: deduplication has a limit to the ranks of a node.
-Made MakeAuto(comm::Communicator& group, const comm::Topology& topology,
-              const routing::ExpertPlacement& placement, const ExchangeCosts& costs) {
+Made MakeAuto(Setting setting, const ExchangeCosts& costs) {
   std::vector<std::unique_ptr<ExpertExchange>> candidates;
   for (const Entry& entry : kExchanges) {
-    Made made = entry.make(group, topology, placement);
+    Made made = entry.make(setting);
     if (made.ok()) candidates.push_back(*std::move(made));
   }
-  return std::make_unique<AutoExchange>(group, topology, placement, costs, std::move(candidates));
+  return std::make_unique<AutoExchange>(std::move(setting), costs, std::move(candidates));
 }
 
 constexpr char kAuto[] = "auto";
@@ -65,17 +62,22 @@ std::vector<std::string> ExpertExchangeNames() {
 }
 
 Made MakeExpertExchange(const std::string& name, comm::Communicator& group, const Context& context,
-                        routing::ExpertPlacement placement, const ExchangeCosts& costs) {
+                        routing::ExpertPlacement placement, const ExchangeCosts& costs,
+                        int num_chunks) {
   const std::vector<std::string> names = ExpertExchangeNames();
   if (std::find(names.begin(), names.end(), name) == names.end()) {
     return absl::InvalidArgumentError(
         absl::StrCat("no exchange named '", name, "': known are ", absl::StrJoin(names, ", ")));
   }
   EQ_ASSIGN_OR_RETURN(comm::Topology topology, comm::Topology::Discover(group, context));
+  EQ_ASSIGN_OR_RETURN(std::shared_ptr<comm::TransferQueue> queue,
+                      comm::TransferQueue::Create(group, ExpertExchange::kNumLanes));
+  Setting setting = {group, std::move(topology), std::move(placement), std::move(queue),
+                     num_chunks};
   for (const Entry& entry : kExchanges) {
-    if (entry.name == name) return entry.make(group, std::move(topology), std::move(placement));
+    if (entry.name == name) return entry.make(std::move(setting));
   }
-  return MakeAuto(group, topology, placement, costs);
+  return MakeAuto(std::move(setting), costs);
 }
 
 }  // namespace equipoise::parallel

@@ -13,9 +13,11 @@
 #include "comm/communicator.h"
 #include "comm/exchange/row_exchange.h"
 #include "comm/exchange/row_multicast.h"
+#include "comm/exchange/transfer.h"
 #include "comm/link_model.h"
 #include "comm/topology.h"
 #include "core/base/check.h"
+#include "core/base/status_macros.h"
 #include "core/device/context.h"
 #include "core/tensor/tensor_view.h"
 #include "parallel/exchange_counts.h"
@@ -49,12 +51,40 @@ struct ExchangePlan {
   comm::MulticastPlan tokens;
 };
 
+// Rows that are on their way to this rank.
+class PendingRows {
+ public:
+  // There already.
+  explicit PendingRows(TensorView rows) : rows_(rows) {}
+  PendingRows(comm::TransferQueue& queue, comm::TransferQueue::Ticket ticket, TensorView rows)
+      : queue_(&queue), ticket_(ticket), rows_(rows) {}
+
+  // True when they are there; moves them on, and never blocks.
+  bool Test() { return queue_ == nullptr || queue_->Test(ticket_); }
+  // Returns when they are there. May be called again.
+  absl::StatusOr<TensorView> Wait() {
+    if (queue_ != nullptr) EQ_RETURN_IF_ERROR(queue_->Wait(ticket_));
+    return rows_;
+  }
+
+ private:
+  comm::TransferQueue* queue_ = nullptr;
+  comm::TransferQueue::Ticket ticket_ = 0;
+  TensorView rows_;
+};
+
 // Moves tokens to the ranks of their experts, and what the experts make of them back. The one place
 // where routing's choice meets comm's rows. All algorithms give each expert the same rows in the
 // same order (source rank, token), and the same sums up to rounding.
 //
-// The four transfers of a layer come in pairs, each the other's transpose: Dispatch and
+// The four transfers of a chunk come in pairs, each the other's transpose: Dispatch and
 // DispatchBackward, Combine and CombineBackward. Collective over the group, also without tokens.
+// Each returns when it is under way; several may be, if all ranks begin them in the same order.
+// What they are given must stay as it is, and results may not be read, until their Wait, or Drain.
+// They take memory from context.scratch and leave it behind: the caller opens a frame for all that
+// are under way together, and drains before it ends.
+//
+// MPI moves bytes only inside calls: give queue() to long computations as Context::progress.
 //
 // One per rank, for all layers; belongs to one thread; the communicator outlives it.
 class ExpertExchange {
@@ -67,12 +97,16 @@ class ExpertExchange {
   virtual const std::string& AlgorithmOf(const ExchangePlan&) const { return name(); }
   const routing::ExpertPlacement& placement() const { return placement_; }
   const comm::Topology& topology() const { return topology_; }
+  comm::TransferQueue& queue() { return *queue_; }
+
+  // Into how many chunks it cuts a layer's tokens, for one to travel while another is computed.
+  int num_chunks() const { return num_chunks_; }
 
   // The one exchange of counts of a layer, whatever the algorithm. expert_ids I32 [T, K], -1 for no
   // copy, of all chunks. `place` names the wait.
   absl::StatusOr<ExchangeCounts> Count(const Context& context, ConstTensorView expert_ids,
-                                       int num_chunks, const comm::WaitPlace& place) {
-    return ExchangeCounts::Gather(group_, context, topology_, placement_, expert_ids, num_chunks,
+                                       const comm::WaitPlace& place) {
+    return ExchangeCounts::Gather(group_, context, topology_, placement_, expert_ids, num_chunks_,
                                   place);
   }
 
@@ -85,40 +119,74 @@ class ExpertExchange {
                                                          TensorView gates,
                                                          const comm::WaitPlace& place) = 0;
 
-  // Adds to rows [n, H], which hold tokens I64 [n] of this rank: what experts read besides x.
+  // Adds to rows [n, H], which hold tokens I64 [n] of this rank's chunk: what experts read besides
+  // x. Called before Dispatch returns.
   using InputTerm = std::function<void(ConstTensorView tokens, TensorView rows)>;
 
   // x [T, H] -> rows [num_rows, H] in `space`, sorted by expert. `term` may be empty.
-  virtual absl::StatusOr<TensorView> Dispatch(const Context& context, Workspace& space,
-                                              const ExchangePlan& plan, ConstTensorView x,
-                                              const InputTerm& term) = 0;
-  // dx [T, H] becomes the sum over a token's copies of drows [num_rows, H].
-  virtual absl::Status DispatchBackward(const Context& context, const ExchangePlan& plan,
-                                        TensorView drows, TensorView dx) = 0;
+  virtual absl::StatusOr<PendingRows> Dispatch(const Context& context, Workspace& space,
+                                               const ExchangePlan& plan, ConstTensorView x,
+                                               const InputTerm& term) = 0;
+  // dx [T, H], the rows that are awaited, becomes the sum over a token's copies of drows
+  // [num_rows, H].
+  virtual absl::StatusOr<PendingRows> DispatchBackward(const Context& context,
+                                                       const ExchangePlan& plan, TensorView drows,
+                                                       TensorView dx) = 0;
 
-  // Adds to y [T, H] the sum over a token's copies of gate * outputs [num_rows, H]. Returns what
-  // CombineBackward wants: outputs themselves, or memory in `space`.
-  virtual absl::StatusOr<TensorView> Combine(const Context& context, Workspace& space,
-                                             const ExchangePlan& plan, TensorView outputs,
-                                             TensorView y) = 0;
+  // Adds to y [T, H] the sum over a token's copies of gate * outputs [num_rows, H]. The rows that
+  // are awaited are what CombineBackward wants: outputs themselves, or memory in `space`.
+  virtual absl::StatusOr<PendingRows> Combine(const Context& context, Workspace& space,
+                                              const ExchangePlan& plan, TensorView outputs,
+                                              TensorView y) = 0;
   // dy [T, H] -> gradients of the outputs [num_rows, H], in context.scratch, and of the gates:
-  // dgates [T, K], 0 where there is no copy.
-  virtual absl::StatusOr<TensorView> CombineBackward(const Context& context,
-                                                     const ExchangePlan& plan, ConstTensorView kept,
-                                                     ConstTensorView dy, TensorView dgates) = 0;
+  // dgates [T, K], 0 where there is no copy, which are there after Drain.
+  virtual absl::StatusOr<PendingRows> CombineBackward(const Context& context,
+                                                      const ExchangePlan& plan,
+                                                      ConstTensorView kept, ConstTensorView dy,
+                                                      TensorView dgates) = 0;
+
+  // Returns when nothing is under way.
+  absl::Status Drain() { return queue_->Drain(); }
+
+  // Lanes of the queue: each way takes two phases at most.
+  static constexpr int kToExperts = 0;
+  static constexpr int kHome = 2;
+  static constexpr int kGatesHome = 4;
+  static constexpr int kNumLanes = 6;
+
+  // What every algorithm has. `topology` is that of `group`; `queue` has kNumLanes lanes of it, and
+  // may be shared.
+  struct Setting {
+    comm::Communicator& group;
+    comm::Topology topology;
+    routing::ExpertPlacement placement;
+    std::shared_ptr<comm::TransferQueue> queue;
+    int num_chunks = 1;
+  };
 
  protected:
-  // `topology` is that of `group`.
-  ExpertExchange(comm::Communicator& group, comm::Topology topology,
-                 routing::ExpertPlacement placement)
-      : group_(group), topology_(std::move(topology)), placement_(std::move(placement)) {
-    EQ_CHECK_EQ(placement_.num_owners(), group.size());
-    EQ_CHECK_EQ(topology_.num_ranks(), group.size());
+  explicit ExpertExchange(Setting setting)
+      : group_(setting.group),
+        topology_(std::move(setting.topology)),
+        placement_(std::move(setting.placement)),
+        queue_(std::move(setting.queue)),
+        num_chunks_(setting.num_chunks) {
+    EQ_CHECK_EQ(placement_.num_owners(), group_.size());
+    EQ_CHECK_EQ(topology_.num_ranks(), group_.size());
+  }
+
+  absl::StatusOr<PendingRows> Begin(comm::TransferSteps steps, const char* what,
+                                    const ExchangePlan& plan, TensorView rows) {
+    EQ_ASSIGN_OR_RETURN(const comm::TransferQueue::Ticket ticket,
+                        queue_->Begin(std::move(steps), {.name = what, .place = plan.place}));
+    return PendingRows(*queue_, ticket, rows);
   }
 
   comm::Communicator& group_;
   const comm::Topology topology_;
   const routing::ExpertPlacement placement_;
+  const std::shared_ptr<comm::TransferQueue> queue_;
+  const int num_chunks_;
 };
 
 // What "auto" chooses by.
@@ -128,10 +196,10 @@ struct ExchangeCosts {
 };
 
 // Makes the algorithm `name` for `group`, which holds every expert once: placement.num_owners() ==
-// group.size(). Collective. InvalidArgument lists the known names.
+// group.size(). Collective. InvalidArgument lists the known names. REQUIRES: num_chunks >= 1.
 absl::StatusOr<std::unique_ptr<ExpertExchange>> MakeExpertExchange(
     const std::string& name, comm::Communicator& group, const Context& context,
-    routing::ExpertPlacement placement, const ExchangeCosts& costs = {});
+    routing::ExpertPlacement placement, const ExchangeCosts& costs = {}, int num_chunks = 1);
 
 // All names, as in configurations.
 std::vector<std::string> ExpertExchangeNames();

@@ -22,6 +22,30 @@ ExpertTensorNames ExpertNames(TensorNames names) {
   return {};
 }
 
+// This rank's tokens of a chunk.
+TokenRange RangeOf(const MoeLayer::Saved& saved, size_t chunk) {
+  return ChunkOfTokens(saved.norm.dim(0), static_cast<int>(chunk),
+                       static_cast<int>(saved.chunks.size()));
+}
+
+// A router's view of a range of tokens.
+routing::RouterInput RowsOf(routing::RouterInput input, TokenRange range) {
+  input.x = input.x.Rows(range.begin, range.end);
+  input.token_ids = input.token_ids.Rows(range.begin, range.end);
+  for (ConstTensorView* optional : {&input.domains, &input.nodes}) {
+    if (!optional->absent()) *optional = optional->Rows(range.begin, range.end);
+  }
+  input.first_token += range.begin;
+  return input;
+}
+
+routing::RouterOutput RowsOf(routing::RouterOutput output, TokenRange range) {
+  for (TensorView* rows : {&output.expert_ids, &output.gates, &output.saved}) {
+    *rows = rows->Rows(range.begin, range.end);
+  }
+  return output;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<MoeLayer>> MoeLayer::Create(const ModelOptions& options, int layer,
@@ -72,10 +96,6 @@ absl::StatusOr<MoeLayer::Saved> MoeLayer::Forward(const StepContext& context,
   if (context.exchange_log != nullptr) context.exchange_log->StartClock(*context.timers);
   EQ_RETURN_IF_ERROR(RunExperts(context, batch, saved, h_out));
   if (context.exchange_log != nullptr) context.exchange_log->StopClock(*context.timers, index_);
-  if (shared_) {
-    const ScopedPhase phase(context.timers, Phase::kExperts);
-    saved.shared = shared_->Forward(context.device, saved.norm, h_out);
-  }
   return saved;
 }
 
@@ -111,59 +131,132 @@ absl::Status MoeLayer::Route(const StepContext& context, const MicroBatch& batch
   return absl::OkStatus();
 }
 
-absl::Status MoeLayer::RunExperts(const StepContext& context, const MicroBatch& batch, Saved& saved,
-                                  TensorView h_out) {
+absl::Status MoeLayer::PlanChunks(const StepContext& context, const MicroBatch& batch,
+                                  Saved& saved) {
+  const ScopedPhase phase(context.timers, Phase::kDispatch);
   const Context& device = context.device;
-  Workspace& space = *device.activations;
-  TensorView rows;
-  {
-    const ScopedPhase phase(context.timers, Phase::kDispatch);
-    const comm::WaitPlace place = batch.place.OfLayer(layer_);
-    EQ_ASSIGN_OR_RETURN(const ExchangeCounts counts,
-                        exchange_.Count(device, saved.routed.expert_ids, /*num_chunks=*/1, place));
-    EQ_ASSIGN_OR_RETURN(
-        std::vector<ExchangePlan> plans,
-        exchange_.Plan(device, space, counts, saved.routed.expert_ids, saved.routed.gates, place));
-    saved.exchange = std::move(plans[0]);
-    ExpertExchange::InputTerm term;
-    if (router_->adds_to_expert_input()) {
-      term = [&](ConstTensorView tokens, TensorView copies) {
-        router_->AddToExpertInput(device, InputOf(batch, saved), saved.routed, tokens, copies);
-      };
-    }
-    if (context.exchange_log != nullptr) {
-      context.exchange_log->Record(index_, counts, exchange_.AlgorithmOf(saved.exchange),
-                                   saved.routed.expert_ids, saved.routed.gates);
-    }
-    EQ_ASSIGN_OR_RETURN(rows, exchange_.Dispatch(device, space, saved.exchange, saved.norm, term));
+  const comm::WaitPlace place = batch.place.OfLayer(layer_);
+  EQ_ASSIGN_OR_RETURN(const ExchangeCounts counts,
+                      exchange_.Count(device, saved.routed.expert_ids, place));
+  EQ_ASSIGN_OR_RETURN(std::vector<ExchangePlan> plans,
+                      exchange_.Plan(device, *device.activations, counts, saved.routed.expert_ids,
+                                     saved.routed.gates, place));
+  if (context.exchange_log != nullptr) {
+    context.exchange_log->Record(index_, counts, exchange_.AlgorithmOf(plans[0]),
+                                 saved.routed.expert_ids, saved.routed.gates);
   }
-  const TensorView outputs = space.Allocate(rows.dtype(), rows.shape());
-  {
-    const ScopedPhase phase(context.timers, Phase::kExperts);
-    saved.experts = experts_->Forward(device, rows, saved.exchange.offsets, outputs);
-  }
-  const ScopedPhase phase(context.timers, Phase::kCombine);
-  EQ_ASSIGN_OR_RETURN(saved.returned,
-                      exchange_.Combine(device, space, saved.exchange, outputs, h_out));
+  for (ExchangePlan& plan : plans) saved.chunks.emplace_back().plan = std::move(plan);
   return absl::OkStatus();
 }
 
-absl::Status MoeLayer::BackwardExperts(const StepContext& context, const Saved& saved,
-                                       ConstTensorView dh, TensorView dgates, TensorView dnorm) {
+absl::StatusOr<PendingRows> MoeLayer::StartDispatch(const StepContext& context,
+                                                    const MicroBatch& batch, const Saved& saved,
+                                                    size_t chunk) {
+  const ScopedPhase phase(context.timers, Phase::kDispatch);
   const Context& device = context.device;
-  TensorView doutputs;
-  {
-    const ScopedPhase phase(context.timers, Phase::kCombine);
-    EQ_ASSIGN_OR_RETURN(
-        doutputs, exchange_.CombineBackward(device, saved.exchange, saved.returned, dh, dgates));
+  const TokenRange range = RangeOf(saved, chunk);
+  ExpertExchange::InputTerm term;
+  if (router_->adds_to_expert_input()) {
+    term = [&](ConstTensorView tokens, TensorView copies) {
+      router_->AddToExpertInput(device, RowsOf(InputOf(batch, saved), range),
+                                RowsOf(saved.routed, range), tokens, copies);
+    };
   }
-  const TensorView drows = device.scratch->Allocate(dh.dtype(), saved.experts.x.shape());
-  {
+  return exchange_.Dispatch(device, *device.activations, saved.chunks[chunk].plan,
+                            saved.norm.Rows(range.begin, range.end), term);
+}
+
+absl::Status MoeLayer::RunExperts(const StepContext& context, const MicroBatch& batch, Saved& saved,
+                                  TensorView h_out) {
+  Context device = context.device;
+  device.progress = &exchange_.queue();
+  const WorkspaceFrame frame(*device.scratch);
+  EQ_RETURN_IF_ERROR(PlanChunks(context, batch, saved));
+  EQ_ASSIGN_OR_RETURN(PendingRows next, StartDispatch(context, batch, saved, 0));
+  if (shared_) {
     const ScopedPhase phase(context.timers, Phase::kExperts);
-    experts_->Backward(device, saved.experts, doutputs, drows);
+    saved.shared = shared_->Forward(device, saved.norm, h_out);
+  }
+  std::vector<PendingRows> returning;
+  for (size_t i = 0; i < saved.chunks.size(); ++i) {
+    Chunk& chunk = saved.chunks[i];
+    PendingRows arriving = next;
+    if (i + 1 < saved.chunks.size()) {
+      EQ_ASSIGN_OR_RETURN(next, StartDispatch(context, batch, saved, i + 1));
+    }
+    TensorView rows;
+    {
+      const ScopedPhase phase(context.timers, Phase::kDispatch);
+      EQ_ASSIGN_OR_RETURN(rows, arriving.Wait());
+    }
+    const TensorView outputs = device.activations->Allocate(rows.dtype(), rows.shape());
+    {
+      const ScopedPhase phase(context.timers, Phase::kExperts);
+      chunk.experts = experts_->Forward(device, rows, chunk.plan.offsets, outputs);
+    }
+    const ScopedPhase phase(context.timers, Phase::kCombine);
+    const TokenRange range = RangeOf(saved, i);
+    EQ_ASSIGN_OR_RETURN(const PendingRows home,
+                        exchange_.Combine(device, *device.activations, chunk.plan, outputs,
+                                          h_out.Rows(range.begin, range.end)));
+    returning.push_back(home);
+  }
+  const ScopedPhase phase(context.timers, Phase::kCombine);
+  for (size_t i = 0; i < saved.chunks.size(); ++i) {
+    EQ_ASSIGN_OR_RETURN(saved.chunks[i].returned, returning[i].Wait());
+  }
+  return Drain();
+}
+
+absl::Status MoeLayer::BackwardExperts(const StepContext& context, const Saved& saved,
+                                       ConstTensorView dh, const Gradients& gradients) {
+  Context device = context.device;
+  device.progress = &exchange_.queue();
+  const auto start = [&](size_t i) {
+    const ScopedPhase phase(context.timers, Phase::kCombine);
+    const TokenRange range = RangeOf(saved, i);
+    return exchange_.CombineBackward(device, saved.chunks[i].plan, saved.chunks[i].returned,
+                                     dh.Rows(range.begin, range.end),
+                                     gradients.gates.Rows(range.begin, range.end));
+  };
+  EQ_ASSIGN_OR_RETURN(PendingRows next, start(0));
+  if (shared_) {
+    const ScopedPhase phase(context.timers, Phase::kExperts);
+    shared_->Backward(device, saved.shared, dh, gradients.shared, /*accumulate_dx=*/false);
+  }
+  for (size_t i = 0; i < saved.chunks.size(); ++i) {
+    const Chunk& chunk = saved.chunks[i];
+    PendingRows arriving = next;
+    if (i + 1 < saved.chunks.size()) {
+      EQ_ASSIGN_OR_RETURN(next, start(i + 1));
+    }
+    TensorView doutputs;
+    {
+      const ScopedPhase phase(context.timers, Phase::kCombine);
+      EQ_ASSIGN_OR_RETURN(doutputs, arriving.Wait());
+    }
+    const TensorView drows = device.scratch->Allocate(dh.dtype(), chunk.experts.x.shape());
+    {
+      const ScopedPhase phase(context.timers, Phase::kExperts);
+      experts_->Backward(device, chunk.experts, doutputs, drows);
+    }
+    const ScopedPhase phase(context.timers, Phase::kDispatch);
+    const TokenRange range = RangeOf(saved, i);
+    EQ_RETURN_IF_ERROR(exchange_
+                           .DispatchBackward(device, chunk.plan, drows,
+                                             gradients.experts.Rows(range.begin, range.end))
+                           .status());
   }
   const ScopedPhase phase(context.timers, Phase::kDispatch);
-  return exchange_.DispatchBackward(device, saved.exchange, drows, dnorm);
+  return Drain();
+}
+
+absl::Status MoeLayer::Drain() {
+  EQ_RETURN_IF_ERROR(exchange_.Drain());
+  const comm::TransferTimes times = exchange_.queue().TakeTimes();
+  times_.in_flight += times.in_flight;
+  times_.blocked += times.blocked;
+  return absl::OkStatus();
 }
 
 absl::Status MoeLayer::Backward(const StepContext& context, const MicroBatch& batch,
@@ -172,23 +265,22 @@ absl::Status MoeLayer::Backward(const StepContext& context, const MicroBatch& ba
   const WorkspaceFrame frame(*device.scratch);
   const TensorView dgates = device.scratch->Allocate(dh.dtype(), saved.routed.gates.shape());
   const TensorView dnorm = device.scratch->Allocate(dh.dtype(), dh.shape());
+  // What comes through the experts, if something must be added to it.
+  const bool apart = shared_.has_value() || router_->adds_to_expert_input();
+  const TensorView dexperts = apart ? device.scratch->Allocate(dh.dtype(), dh.shape()) : dnorm;
   if (context.exchange_log != nullptr) context.exchange_log->StartClock(*context.timers);
-  EQ_RETURN_IF_ERROR(BackwardExperts(context, saved, dh, dgates, dnorm));
+  EQ_RETURN_IF_ERROR(BackwardExperts(context, saved, dh, {dgates, dnorm, dexperts}));
   if (context.exchange_log != nullptr) context.exchange_log->StopClock(*context.timers, index_);
-  TensorView dexpert_input;
-  if (router_->adds_to_expert_input()) {
-    dexpert_input = device.scratch->Allocate(dh.dtype(), dh.shape());
-    Copy(device, dnorm, dexpert_input);
-  }
   if (shared_) {
-    const ScopedPhase phase(context.timers, Phase::kExperts);
-    shared_->Backward(device, saved.shared, dh, dnorm, /*accumulate_dx=*/true);
+    Axpy(device, 1.0, dexperts, dnorm);
+  } else if (apart) {
+    Copy(device, dexperts, dnorm);
   }
   const ScopedPhase phase(context.timers, Phase::kRoute);
   EQ_ASSIGN_OR_RETURN(routing::RouterBackwardInput backward,
                       statistics.ForBackward(device, index_, batch.place.OfLayer(layer_)));
   backward.dgates = dgates;
-  backward.dexpert_input = dexpert_input;
+  if (router_->adds_to_expert_input()) backward.dexpert_input = dexperts;
   router_->Backward(device, InputOf(batch, saved), saved.routed, backward, dnorm);
   RmsNormBackward(device, saved.input, norm_->value(), saved.inverse_rms, dnorm, dh,
                   /*accumulate_dx=*/true, norm_->gradient());

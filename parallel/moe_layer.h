@@ -5,9 +5,12 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "comm/exchange/transfer.h"
 #include "core/nn/expert_bank.h"
 #include "core/nn/feed_forward.h"
 #include "core/nn/parameter.h"
@@ -19,7 +22,11 @@
 namespace equipoise::parallel {
 
 // The Mixture-of-Experts half of a transformer layer with its residual connection:
-// h_out = h + sum over the token's experts of gate * expert(n) + shared(n), n = RmsNorm(h).
+// h_out = h + shared(n) + sum over the token's experts of gate * expert(n), n = RmsNorm(h).
+//
+// Tokens pass the experts in chunks (ExpertExchange::num_chunks). While one is computed, the next
+// is on its way to its experts and the last one on its way home; the shared expert computes while
+// the first one travels. In the backward pass likewise.
 // Collective over the expert group. One per layer and rank; registry and exchange outlive it.
 class MoeLayer {
  public:
@@ -30,14 +37,19 @@ class MoeLayer {
                                                           ExpertExchange& exchange, int expert_rank,
                                                           ParameterRegistry& parameters);
 
+  // A chunk of this rank's tokens on their way through the experts.
+  struct Chunk {
+    ExchangePlan plan;
+    ExpertBank::Saved experts;  // rows at this rank's experts
+    TensorView returned;        // what the exchange keeps of the experts' outputs
+  };
+
   // What Backward reads; views into context.activations.
   struct Saved {
     ConstTensorView input;         // [T, H], the caller's
     TensorView norm, inverse_rms;  // [T, H], [T]
     routing::RouterOutput routed;
-    ExchangePlan exchange;
-    ExpertBank::Saved experts;  // rows at this rank's experts
-    TensorView returned;        // what the exchange keeps of the experts' outputs
+    std::vector<Chunk> chunks;
     FeedForward::Saved shared;
   };
 
@@ -52,6 +64,9 @@ class MoeLayer {
   // After the parameters' update, with the router's reduced sums of the step.
   void EndStep(const Context& context, std::span<const double> sums, int64_t tokens);
 
+  // Of this layer's transfers since the last call, forward and backward.
+  comm::TransferTimes TakeTransferTimes() { return std::exchange(times_, {}); }
+
   const routing::Router& router() const { return *router_; }
   routing::Router& router() { return *router_; }
   int layer() const { return layer_; }
@@ -62,12 +77,21 @@ class MoeLayer {
 
   absl::Status Route(const StepContext& context, const MicroBatch& batch, ConstTensorView h,
                      Saved& saved);
-  // Adds what the experts make of it to h_out.
+  absl::Status PlanChunks(const StepContext& context, const MicroBatch& batch, Saved& saved);
+  absl::StatusOr<PendingRows> StartDispatch(const StepContext& context, const MicroBatch& batch,
+                                            const Saved& saved, size_t chunk);
+  // Adds what the shared expert and the others make of it to h_out.
   absl::Status RunExperts(const StepContext& context, const MicroBatch& batch, Saved& saved,
                           TensorView h_out);
-  // The gradient of `norm` that comes back through the experts; fills dgates.
+  // Gradients on their way back through the experts, all [T, ...] and overwritten. `shared` and
+  // `experts` are of `norm`; `shared` is `experts` if there is no shared expert.
+  struct Gradients {
+    TensorView gates, shared, experts;
+  };
   absl::Status BackwardExperts(const StepContext& context, const Saved& saved, ConstTensorView dh,
-                               TensorView dgates, TensorView dnorm);
+                               const Gradients& gradients);
+  // Ends a pass: no transfer is under way afterwards.
+  absl::Status Drain();
   routing::RouterInput InputOf(const MicroBatch& batch, const Saved& saved) const;
 
   const ModelOptions options_;
@@ -78,6 +102,7 @@ class MoeLayer {
   std::unique_ptr<routing::Router> router_;
   std::optional<ExpertBank> experts_;
   std::optional<FeedForward> shared_;
+  comm::TransferTimes times_;
 };
 
 }  // namespace equipoise::parallel

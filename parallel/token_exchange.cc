@@ -134,64 +134,72 @@ void TokenExchange::SpreadOverExperts(const Context& context, Workspace& space,
   }
 }
 
-absl::StatusOr<TensorView> TokenExchange::Send(const Context& context, Workspace& space,
-                                               const ExchangePlan& plan, ConstTensorView x,
-                                               const InputTerm& term, const char* what) {
-  const TensorView leaving =
-      context.scratch->Allocate(x.dtype(), x.shape().WithRows(plan.tokens.num_leaving()));
+TensorView TokenExchange::AddArrival(const Context& context, const ExchangePlan& plan,
+                                     ConstTensorView x, const InputTerm& term,
+                                     comm::TransferSteps& steps) const {
+  const auto allocate = [&](int64_t rows) {
+    return context.scratch->Allocate(x.dtype(), x.shape().WithRows(rows));
+  };
+  const TensorView leaving = allocate(plan.tokens.num_leaving());
+  const TensorView came = allocate(plan.tokens.num_received);
   GatherRows(context, x, plan.tokens.leaving_rows, leaving);
   if (term) term(plan.tokens.leaving_rows, leaving);
-  return multicast_.Deliver(context, space, plan.tokens, leaving, what);
+  multicast_.AddDelivery(context, plan.tokens, leaving, came, kToExperts, steps);
+  return came;
 }
 
-absl::StatusOr<TensorView> TokenExchange::Dispatch(const Context& context, Workspace& space,
-                                                   const ExchangePlan& plan, ConstTensorView x,
-                                                   const InputTerm& term) {
+absl::StatusOr<PendingRows> TokenExchange::Dispatch(const Context& context, Workspace& space,
+                                                    const ExchangePlan& plan, ConstTensorView x,
+                                                    const InputTerm& term) {
   EQ_CHECK(&space != context.scratch);
   const TensorView rows = space.Allocate(x.dtype(), x.shape().WithRows(plan.num_rows));
-  const WorkspaceFrame frame(*context.scratch);
-  EQ_ASSIGN_OR_RETURN(const TensorView came,
-                      Send(context, *context.scratch, plan, x, term, "dispatch"));
-  GatherRows(context, came, plan.copies.source_rows, rows);
-  return rows;
+  comm::TransferSteps steps;
+  const TensorView came = AddArrival(context, plan, x, term, steps);
+  steps.AddLocal([context, came, rows, sources = plan.copies.source_rows] {
+    GatherRows(context, came, sources, rows);
+  });
+  return Begin(std::move(steps), "dispatch", plan, rows);
 }
 
-absl::Status TokenExchange::DispatchBackward(const Context& context, const ExchangePlan& plan,
-                                             TensorView drows, TensorView dx) {
-  const WorkspaceFrame frame(*context.scratch);
+absl::StatusOr<PendingRows> TokenExchange::DispatchBackward(const Context& context,
+                                                            const ExchangePlan& plan,
+                                                            TensorView drows, TensorView dx) {
   const TensorView dcame =
       context.scratch->Allocate(dx.dtype(), dx.shape().WithRows(plan.tokens.num_received));
   GatherRowsBackward(context, drows, plan.copies.slots, /*accumulate=*/false, dcame);
-  return multicast_.Reduce(context, plan.tokens, dcame, /*accumulate=*/false, dx,
-                           "backward dispatch");
+  comm::TransferSteps steps;
+  multicast_.AddReduction(context, plan.tokens, dcame, /*accumulate=*/false, dx, kHome, steps);
+  return Begin(std::move(steps), "backward dispatch", plan, dx);
 }
 
-absl::StatusOr<TensorView> TokenExchange::Combine(const Context& context, Workspace&,
-                                                  const ExchangePlan& plan, TensorView outputs,
-                                                  TensorView y) {
-  const WorkspaceFrame frame(*context.scratch);
+absl::StatusOr<PendingRows> TokenExchange::Combine(const Context& context, Workspace&,
+                                                   const ExchangePlan& plan, TensorView outputs,
+                                                   TensorView y) {
   const TensorView partial =
       context.scratch->Allocate(y.dtype(), y.shape().WithRows(plan.tokens.num_received));
   WeightedCombine(context, outputs, plan.copies.slots, plan.gates, /*accumulate=*/false, partial);
-  EQ_RETURN_IF_ERROR(
-      multicast_.Reduce(context, plan.tokens, partial, /*accumulate=*/true, y, "combine"));
-  return outputs;
+  comm::TransferSteps steps;
+  multicast_.AddReduction(context, plan.tokens, partial, /*accumulate=*/true, y, kHome, steps);
+  return Begin(std::move(steps), "combine", plan, outputs);
 }
 
-absl::StatusOr<TensorView> TokenExchange::CombineBackward(const Context& context,
-                                                          const ExchangePlan& plan,
-                                                          ConstTensorView kept, ConstTensorView dy,
-                                                          TensorView dgates) {
-  Workspace& scratch = *context.scratch;
-  const TensorView doutputs = scratch.Allocate(kept.dtype(), kept.shape());
-  const WorkspaceFrame frame(scratch);
-  EQ_ASSIGN_OR_RETURN(const TensorView came,
-                      Send(context, scratch, plan, dy, nullptr, "backward combine"));
-  const TensorView partial = scratch.Allocate(dgates.dtype(), plan.gates.shape());
-  WeightedCombineBackward(context, kept, plan.copies.slots, plan.gates, came, doutputs, partial);
-  EQ_RETURN_IF_ERROR(multicast_.Reduce(context, plan.tokens, partial, /*accumulate=*/false, dgates,
-                                       "backward combine of gates"));
-  return doutputs;
+absl::StatusOr<PendingRows> TokenExchange::CombineBackward(const Context& context,
+                                                           const ExchangePlan& plan,
+                                                           ConstTensorView kept, ConstTensorView dy,
+                                                           TensorView dgates) {
+  const TensorView doutputs = context.scratch->Allocate(kept.dtype(), kept.shape());
+  const TensorView partial = context.scratch->Allocate(dgates.dtype(), plan.gates.shape());
+  comm::TransferSteps steps;
+  const TensorView came = AddArrival(context, plan, dy, nullptr, steps);
+  steps.AddLocal(
+      [context, kept, came, doutputs, partial, slots = plan.copies.slots, gates = plan.gates] {
+        WeightedCombineBackward(context, kept, slots, gates, came, doutputs, partial);
+      });
+  steps.EndResult();
+  // The experts' backward pass need not wait for this.
+  multicast_.AddReduction(context, plan.tokens, partial, /*accumulate=*/false, dgates, kGatesHome,
+                          steps);
+  return Begin(std::move(steps), "backward combine", plan, doutputs);
 }
 
 }  // namespace equipoise::parallel

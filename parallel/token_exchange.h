@@ -7,6 +7,7 @@
 
 #include "comm/communicator.h"
 #include "comm/exchange/row_multicast.h"
+#include "comm/exchange/transfer.h"
 #include "comm/topology.h"
 #include "parallel/expert_exchange.h"
 
@@ -21,39 +22,36 @@ namespace equipoise::parallel {
 // 2 K numbers besides. The sum over experts is in another order than CopyExchange's.
 class TokenExchange final : public ExpertExchange {
  public:
-  // `multicast` moves rows within `group`.
-  TokenExchange(comm::Communicator& group, comm::Topology topology,
-                routing::ExpertPlacement placement, comm::RowMulticast multicast)
-      : ExpertExchange(group, std::move(topology), std::move(placement)),
-        multicast_(std::move(multicast)) {}
+  // `multicast` moves rows within the setting's group.
+  TokenExchange(Setting setting, comm::RowMulticast multicast)
+      : ExpertExchange(std::move(setting)), multicast_(std::move(multicast)) {}
 
   const std::string& name() const override { return name_; }
   absl::StatusOr<std::vector<ExchangePlan>> Plan(const Context& context, Workspace& space,
                                                  const ExchangeCounts& counts,
                                                  ConstTensorView expert_ids, TensorView gates,
                                                  const comm::WaitPlace& place) override;
-  absl::StatusOr<TensorView> Dispatch(const Context& context, Workspace& space,
-                                      const ExchangePlan& plan, ConstTensorView x,
-                                      const InputTerm& term) override;
-  absl::Status DispatchBackward(const Context& context, const ExchangePlan& plan, TensorView drows,
-                                TensorView dx) override;
-  absl::StatusOr<TensorView> Combine(const Context& context, Workspace& space,
-                                     const ExchangePlan& plan, TensorView outputs,
-                                     TensorView y) override;
-  absl::StatusOr<TensorView> CombineBackward(const Context& context, const ExchangePlan& plan,
-                                             ConstTensorView kept, ConstTensorView dy,
-                                             TensorView dgates) override;
+  absl::StatusOr<PendingRows> Dispatch(const Context& context, Workspace& space,
+                                       const ExchangePlan& plan, ConstTensorView x,
+                                       const InputTerm& term) override;
+  absl::StatusOr<PendingRows> DispatchBackward(const Context& context, const ExchangePlan& plan,
+                                               TensorView drows, TensorView dx) override;
+  absl::StatusOr<PendingRows> Combine(const Context& context, Workspace& space,
+                                      const ExchangePlan& plan, TensorView outputs,
+                                      TensorView y) override;
+  absl::StatusOr<PendingRows> CombineBackward(const Context& context, const ExchangePlan& plan,
+                                              ConstTensorView kept, ConstTensorView dy,
+                                              TensorView dgates) override;
 
  private:
   // Of every chunk; masks in context.scratch.
   std::vector<comm::MulticastTargets> FindTargets(const Context& context,
                                                   const ExchangeCounts& counts,
                                                   ConstTensorView expert_ids) const;
-  // Tokens x [T, W] of any element type, with their term, as they come to this rank: [came, W] in
-  // `space`. Leaves memory in context.scratch behind.
-  absl::StatusOr<TensorView> Send(const Context& context, Workspace& space,
-                                  const ExchangePlan& plan, ConstTensorView x,
-                                  const InputTerm& term, const char* what);
+  // Adds the steps that bring tokens x [T, W], with their term, to this rank: [came, W], in
+  // context.scratch.
+  TensorView AddArrival(const Context& context, const ExchangePlan& plan, ConstTensorView x,
+                        const InputTerm& term, comm::TransferSteps& steps) const;
   // Plans this rank's experts over the tokens that came, by their labels.
   void SpreadOverExperts(const Context& context, Workspace& space, ConstTensorView labels,
                          ConstTensorView gates, ExchangePlan& plan) const;

@@ -22,6 +22,8 @@ struct LayoutOptions {
   std::vector<int> expert_owner;
   // All-to-all algorithm, one of ExpertExchangeNames().
   std::string exchange = "flat";
+  // Chunks of a layer's tokens, of which one travels while another is computed.
+  int exchange_chunks = 1;
   // Elements of a gradient bucket: what travels while earlier layers still compute.
   int64_t bucket_elements = int64_t{1} << 20;
   // Keep only a layer's input in the forward pass and run the layer again in the backward pass.

@@ -137,8 +137,9 @@ absl::Status TrainStep::CreateModel(Device& device) {
   comm::Communicator& experts = mesh_->expert();
   EQ_ASSIGN_OR_RETURN(const ExchangeCosts costs, FindCosts());
   EQ_ASSIGN_OR_RETURN(routing::ExpertPlacement placement, Place());
-  EQ_ASSIGN_OR_RETURN(exchange_, MakeExpertExchange(options_.layout.exchange, experts, context_,
-                                                    std::move(placement), costs));
+  EQ_ASSIGN_OR_RETURN(
+      exchange_, MakeExpertExchange(options_.layout.exchange, experts, context_,
+                                    std::move(placement), costs, options_.layout.exchange_chunks));
   EQ_ASSIGN_OR_RETURN(model_, Transformer::Create(options_.model, options_.layout.recompute,
                                                   *exchange_, experts.rank(), parameters_));
   CreateLogs(costs);

@@ -6,19 +6,18 @@ namespace {
 
 class FlatRowExchange final : public RowExchange {
  public:
-  explicit FlatRowExchange(Communicator& group) : group_(group) {}
+  explicit FlatRowExchange(Communicator& group) : RowExchange(group) {}
 
   const std::string& name() const override { return name_; }
 
-  absl::Status Run(const Context& context, const RowMatrix& rows, ConstTensorView send,
-                   TensorView receive, const WaitOptions& wait) override {
-    return AllToAllRows(group_, context, send, rows.From(group_.rank()), receive,
-                        rows.To(group_.rank()), wait);
+  void AddSteps(const Context& context, const RowMatrix& rows, ConstTensorView send,
+                TensorView receive, int lane, TransferSteps& steps) override {
+    AddAllToAllRows(context, send, rows.From(group_.rank()), receive, rows.To(group_.rank()), lane,
+                    steps);
   }
 
  private:
   const std::string name_ = "flat";
-  Communicator& group_;
 };
 
 }  // namespace

@@ -35,4 +35,12 @@ RowMatrix RowMatrix::Transposed() const {
   return transposed;
 }
 
+absl::Status RowExchange::Run(const Context& context, const RowMatrix& rows, ConstTensorView send,
+                              TensorView receive, const WaitOptions& wait) {
+  const WorkspaceFrame frame(*context.scratch);
+  TransferSteps steps;
+  AddSteps(context, rows, send, receive, /*lane=*/0, steps);
+  return steps.RunOn(group_, wait);
+}
+
 }  // namespace equipoise::comm

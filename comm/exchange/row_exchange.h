@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "comm/communicator.h"
+#include "comm/exchange/transfer.h"
 #include "comm/topology.h"
 
 namespace equipoise::comm {
@@ -50,11 +51,22 @@ class RowExchange {
   // As in configurations: "flat", "two_level".
   virtual const std::string& name() const = 0;
 
-  // Moves `send` [rows.TotalFrom(me), ...], grouped by destination rank, into `receive`
-  // [rows.TotalTo(me), ...], grouped by source rank. Done when it returns. Takes memory from
-  // context.scratch while it runs.
-  virtual absl::Status Run(const Context& context, const RowMatrix& rows, ConstTensorView send,
-                           TensorView receive, const WaitOptions& wait) = 0;
+  // Adds the steps that move `send` [rows.TotalFrom(me), ...], grouped by destination rank, into
+  // `receive` [rows.TotalTo(me), ...], grouped by source rank, on kNumPhases lanes from `lane` on.
+  // Takes memory from context.scratch and leaves it behind: the caller's frame must outlast the
+  // transfer.
+  virtual void AddSteps(const Context& context, const RowMatrix& rows, ConstTensorView send,
+                        TensorView receive, int lane, TransferSteps& steps) = 0;
+  static constexpr int kNumPhases = 2;
+
+  // The same at once, on the exchange's own communicator. Done when it returns.
+  absl::Status Run(const Context& context, const RowMatrix& rows, ConstTensorView send,
+                   TensorView receive, const WaitOptions& wait);
+
+ protected:
+  explicit RowExchange(Communicator& group) : group_(group) {}
+
+  Communicator& group_;
 };
 
 // One message per pair of ranks: a rank starts R - 1 of them, R - G across the slow link.

@@ -251,41 +251,39 @@ void RowMulticast::PlanArrival(Workspace& space, const MulticastTargets& targets
   }
 }
 
-absl::StatusOr<TensorView> RowMulticast::Deliver(const Context& context, Workspace& space,
-                                                 const MulticastPlan& plan, ConstTensorView leaving,
-                                                 const char* what) const {
-  const WaitOptions wait = {.name = what, .place = plan.place};
-  const auto shape = [&](int64_t rows) { return leaving.shape().WithRows(rows); };
-  const TensorView received = space.Allocate(leaving.dtype(), shape(plan.num_received));
-  const WorkspaceFrame frame(*context.scratch);
-  const TensorView came =
-      context.scratch->Allocate(leaving.dtype(), shape(plan.passed_slots.dim(0)));
-  EQ_RETURN_IF_ERROR(
-      AllToAllRows(*group_, context, leaving, plan.across_send, came, plan.across_receive, wait));
-  const TensorView passed =
-      context.scratch->Allocate(leaving.dtype(), shape(plan.passed_rows.dim(0)));
-  GatherRows(context, came, plan.passed_rows, passed);
-  EQ_RETURN_IF_ERROR(AllToAllRows(*group_, context, passed, plan.inside_send, received,
-                                  plan.inside_receive, wait));
-  return received;
+void RowMulticast::AddDelivery(const Context& context, const MulticastPlan& plan,
+                               ConstTensorView leaving, TensorView received, int lane,
+                               TransferSteps& steps) const {
+  const auto allocate = [&](int64_t rows) {
+    return context.scratch->Allocate(leaving.dtype(), leaving.shape().WithRows(rows));
+  };
+  const TensorView came = allocate(plan.passed_slots.dim(0));
+  const TensorView passed = allocate(plan.passed_rows.dim(0));
+  AddAllToAllRows(context, leaving, plan.across_send, came, plan.across_receive, lane, steps);
+  steps.AddLocal([context, came, passed, rows = plan.passed_rows] {
+    GatherRows(context, came, rows, passed);
+  });
+  AddAllToAllRows(context, passed, plan.inside_send, received, plan.inside_receive, lane + 1,
+                  steps);
 }
 
-absl::Status RowMulticast::Reduce(const Context& context, const MulticastPlan& plan,
-                                  ConstTensorView rows, bool accumulate, TensorView y,
-                                  const char* what) const {
-  const WaitOptions wait = {.name = what, .place = plan.place};
-  const auto shape = [&](int64_t count) { return rows.shape().WithRows(count); };
-  const WorkspaceFrame frame(*context.scratch);
-  const TensorView passed = context.scratch->Allocate(rows.dtype(), shape(plan.passed_rows.dim(0)));
-  EQ_RETURN_IF_ERROR(
-      AllToAllRows(*group_, context, rows, plan.inside_receive, passed, plan.inside_send, wait));
-  const TensorView came = context.scratch->Allocate(rows.dtype(), shape(plan.passed_slots.dim(0)));
-  GatherRowsBackward(context, passed, plan.passed_slots, /*accumulate=*/false, came);
-  const TensorView home = context.scratch->Allocate(rows.dtype(), shape(plan.num_leaving()));
-  EQ_RETURN_IF_ERROR(
-      AllToAllRows(*group_, context, came, plan.across_receive, home, plan.across_send, wait));
-  GatherRowsBackward(context, home, plan.leaving_slots, accumulate, y);
-  return absl::OkStatus();
+void RowMulticast::AddReduction(const Context& context, const MulticastPlan& plan,
+                                ConstTensorView rows, bool accumulate, TensorView y, int lane,
+                                TransferSteps& steps) const {
+  const auto allocate = [&](int64_t count) {
+    return context.scratch->Allocate(rows.dtype(), rows.shape().WithRows(count));
+  };
+  const TensorView passed = allocate(plan.passed_rows.dim(0));
+  const TensorView came = allocate(plan.passed_slots.dim(0));
+  const TensorView home = allocate(plan.num_leaving());
+  AddAllToAllRows(context, rows, plan.inside_receive, passed, plan.inside_send, lane, steps);
+  steps.AddLocal([context, passed, came, slots = plan.passed_slots] {
+    GatherRowsBackward(context, passed, slots, /*accumulate=*/false, came);
+  });
+  AddAllToAllRows(context, came, plan.across_receive, home, plan.across_send, lane + 1, steps);
+  steps.AddLocal([context, home, accumulate, y, slots = plan.leaving_slots] {
+    GatherRowsBackward(context, home, slots, accumulate, y);
+  });
 }
 
 }  // namespace equipoise::comm

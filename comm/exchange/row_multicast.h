@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "comm/communicator.h"
 #include "comm/exchange/row_exchange.h"
+#include "comm/exchange/transfer.h"
 #include "comm/topology.h"
 #include "core/device/context.h"
 #include "core/tensor/tensor_view.h"
@@ -76,16 +77,16 @@ class RowMulticast {
                                      std::span<const MulticastTargets> pieces,
                                      ConstTensorView labels, const WaitPlace& place) const;
 
-  // leaving [U, W] of any element type, by plan.leaving_rows -> [num_received, W] in order of
-  // arrival, in `space`.
-  absl::StatusOr<TensorView> Deliver(const Context& context, Workspace& space,
-                                     const MulticastPlan& plan, ConstTensorView leaving,
-                                     const char* what) const;
-
+  // Adds the steps that bring `leaving` [U, W], of any element type, by plan.leaving_rows, to
+  // `received` [num_received, W] in order of arrival, on kNumPhases lanes from `lane` on. Takes
+  // memory from context.scratch and leaves it behind, as RowExchange does.
+  void AddDelivery(const Context& context, const MulticastPlan& plan, ConstTensorView leaving,
+                   TensorView received, int lane, TransferSteps& steps) const;
   // The transpose: rows [num_received, W] in order of arrival -> y [T, W] (+)= sum over the ranks
   // that got a row.
-  absl::Status Reduce(const Context& context, const MulticastPlan& plan, ConstTensorView rows,
-                      bool accumulate, TensorView y, const char* what) const;
+  void AddReduction(const Context& context, const MulticastPlan& plan, ConstTensorView rows,
+                    bool accumulate, TensorView y, int lane, TransferSteps& steps) const;
+  static constexpr int kNumPhases = 2;
 
  private:
   RowMulticast(Communicator& group, Topology topology)

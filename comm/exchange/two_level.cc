@@ -43,40 +43,41 @@ class RunCursor {
 class TwoLevelRowExchange final : public RowExchange {
  public:
   TwoLevelRowExchange(Communicator& group, Topology topology)
-      : group_(group), topology_(std::move(topology)) {
+      : RowExchange(group), topology_(std::move(topology)) {
     EQ_CHECK_EQ(topology_.num_ranks(), group.size());
   }
 
   const std::string& name() const override { return name_; }
 
-  absl::Status Run(const Context& context, const RowMatrix& rows, ConstTensorView send,
-                   TensorView receive, const WaitOptions& wait) override {
+  void AddSteps(const Context& context, const RowMatrix& rows, ConstTensorView send,
+                TensorView receive, int lane, TransferSteps& steps) override {
     const int me = group_.rank();
     if (topology_.num_nodes() == 1) {
-      return AllToAllRows(group_, context, send, rows.From(me), receive, rows.To(me), wait);
+      AddAllToAllRows(context, send, rows.From(me), receive, rows.To(me), lane, steps);
+      return;
     }
     const Counts inside = CountsInside(rows);
     const Counts across = CountsAcross(rows);
-    const WorkspaceFrame frame(*context.scratch);
     const auto allocate = [&](int64_t count) {
       return context.scratch->Allocate(send.dtype(), send.shape().WithRows(count));
     };
     // What came from this node, whoever it is for, then what came from others.
     const TensorView came = allocate(inside.total_receive + across.total_receive);
-    {
-      const WorkspaceFrame leaving_frame(*context.scratch);
-      const TensorView leaving = allocate(inside.total_send);
-      OrderInside(rows).Gather(context, send, leaving);
-      EQ_RETURN_IF_ERROR(AllToAllRows(group_, context, leaving, inside.send,
-                                      came.Rows(0, inside.total_receive), inside.receive, wait));
-    }
-    const TensorView leaving = allocate(across.total_send);
-    OrderAcross(rows).Gather(context, came, leaving);
-    EQ_RETURN_IF_ERROR(AllToAllRows(group_, context, leaving, across.send,
-                                    came.Rows(inside.total_receive, came.dim(0)), across.receive,
-                                    wait));
-    OrderHere(rows, inside.total_receive).Gather(context, came, receive);
-    return absl::OkStatus();
+    const TensorView leaving_inside = allocate(inside.total_send);
+    steps.AddLocal([context, send, leaving_inside, order = OrderInside(rows)] {
+      order.Gather(context, send, leaving_inside);
+    });
+    AddAllToAllRows(context, leaving_inside, inside.send, came.Rows(0, inside.total_receive),
+                    inside.receive, lane, steps);
+    const TensorView leaving_across = allocate(across.total_send);
+    steps.AddLocal([context, came, leaving_across, order = OrderAcross(rows)] {
+      order.Gather(context, came, leaving_across);
+    });
+    AddAllToAllRows(context, leaving_across, across.send,
+                    came.Rows(inside.total_receive, came.dim(0)), across.receive, lane + 1, steps);
+    steps.AddLocal([context, came, receive, order = OrderHere(rows, inside.total_receive)] {
+      order.Gather(context, came, receive);
+    });
   }
 
  private:
@@ -193,7 +194,6 @@ class TwoLevelRowExchange final : public RowExchange {
   }
 
   const std::string name_ = "two_level";
-  Communicator& group_;
   const Topology topology_;
 };
 

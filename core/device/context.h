@@ -17,6 +17,15 @@ class Stream {
 
 std::unique_ptr<Stream> MakeCpuStream();
 
+// Something that moves only when it is called, such as messages of a transport without a thread of
+// its own. Long operations call it between their pieces.
+class Progress {
+ public:
+  virtual ~Progress() = default;
+  // Moves on whatever there is. Quick; leaves workspaces as they were.
+  virtual void Poll() = 0;
+};
+
 // Where an operation runs and where it takes memory from. Every op and collective takes one and
 // returns when its work is enqueued. A bundle of borrowed pointers: cheap to copy, one per rank,
 // not to be shared between threads.
@@ -27,6 +36,12 @@ struct Context {
   Workspace* scratch = nullptr;
   // For what the forward pass saves and the backward pass reads, in stack order.
   Workspace* activations = nullptr;
+  // Null: nothing to move on.
+  Progress* progress = nullptr;
+
+  void Poll() const {
+    if (progress != nullptr) progress->Poll();
+  }
 };
 
 }  // namespace equipoise

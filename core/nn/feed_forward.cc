@@ -25,9 +25,11 @@ FeedForward::Saved FeedForward::Forward(const Context& context, ConstTensorView 
   saved.x = x;
   saved.gate_up = context.activations->Allocate(x.dtype(), {tokens, 2 * width_});
   LinearForward(context, x, gate_up_->value(), saved.gate_up);
+  context.Poll();
   const WorkspaceFrame frame(*context.scratch);
   const TensorView act = context.scratch->Allocate(x.dtype(), {tokens, width_});
   SwiGluForward(context, saved.gate_up, act);
+  context.Poll();
   Gemm(context, Transpose::kNo, Transpose::kYes, 1.0, act, down_->value(), 1.0, y);
   return saved;
 }
@@ -41,8 +43,10 @@ void FeedForward::Backward(const Context& context, const Saved& saved, ConstTens
   SwiGluForward(context, saved.gate_up, act);
   LinearBackward(context, act, down_->value(), dy, dact, /*accumulate_dx=*/false,
                  down_->gradient());
+  context.Poll();
   const TensorView d_gate_up = context.scratch->Allocate(dy.dtype(), saved.gate_up.shape());
   SwiGluBackward(context, saved.gate_up, dact, d_gate_up);
+  context.Poll();
   LinearBackward(context, saved.x, gate_up_->value(), d_gate_up, dx, accumulate_dx,
                  gate_up_->gradient());
 }

@@ -31,8 +31,10 @@ void SwiGluExpertsForward(const Context& context, const SwiGluExpertsRows<Tensor
         const TensorView gate_up = rows.gate_up.Rows(begin, end);
         const TensorView act = context.scratch->Allocate(y.dtype(), {end - begin, width});
         LinearForward(context, rows.x.Rows(begin, end), ExpertMatrix(weights.gate_up, e), gate_up);
+        context.Poll();
         SwiGluForward(context, gate_up, act);
         LinearForward(context, act, ExpertMatrix(weights.down, e), y.Rows(begin, end));
+        context.Poll();
       });
 }
 
@@ -53,10 +55,12 @@ void SwiGluExpertsBackward(const Context& context, const SwiGluExpertsRows<Const
         SwiGluForward(context, gate_up, act);
         LinearBackward(context, act, ExpertMatrix(weights.down, e), dy.Rows(begin, end), dact,
                        /*accumulate_dx=*/false, ExpertMatrix(gradients.down, e));
+        context.Poll();
         SwiGluBackward(context, gate_up, dact, d_gate_up);
         LinearBackward(context, rows.x.Rows(begin, end), ExpertMatrix(weights.gate_up, e),
                        d_gate_up, dx.Rows(begin, end), /*accumulate_dx=*/false,
                        ExpertMatrix(gradients.gate_up, e));
+        context.Poll();
       });
 }
 

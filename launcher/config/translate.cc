@@ -136,6 +136,7 @@ parallel::LayoutOptions TranslateLayout(const config::Layout& from) {
   layout.expert_parallel = from.expert_parallel();
   layout.expert_owner.assign(from.expert_owner().begin(), from.expert_owner().end());
   layout.exchange = from.exchange();
+  layout.exchange_chunks = from.exchange_chunks();
   layout.bucket_elements = from.bucket_elements();
   layout.recompute = from.recompute();
   // The rules have found it readable.

@@ -89,18 +89,21 @@ class Layer {
     Workspace& space = *context.activations;
     const WorkspaceFrame kept(space);
     EQ_ASSIGN_OR_RETURN(const parallel::ExchangeCounts counts,
-                        exchange.Count(context, ids_.view(), /*num_chunks=*/1, {}));
+                        exchange.Count(context, ids_.view(), {}));
     EQ_ASSIGN_OR_RETURN(const std::vector<parallel::ExchangePlan> plans,
                         exchange.Plan(context, space, counts, ids_.view(), gates_.view(), {}));
     const parallel::ExchangePlan& plan = plans[0];
-    EQ_ASSIGN_OR_RETURN(const TensorView in,
-                        exchange.Dispatch(context, space, plan, x_.view(), nullptr));
-    EQ_ASSIGN_OR_RETURN(const TensorView saved,
-                        exchange.Combine(context, space, plan, in, y_.view()));
     const WorkspaceFrame scratch(*context.scratch);
-    EQ_ASSIGN_OR_RETURN(const TensorView dout,
+    EQ_ASSIGN_OR_RETURN(parallel::PendingRows pending,
+                        exchange.Dispatch(context, space, plan, x_.view(), nullptr));
+    EQ_ASSIGN_OR_RETURN(const TensorView in, pending.Wait());
+    EQ_ASSIGN_OR_RETURN(pending, exchange.Combine(context, space, plan, in, y_.view()));
+    EQ_ASSIGN_OR_RETURN(const TensorView saved, pending.Wait());
+    EQ_ASSIGN_OR_RETURN(pending,
                         exchange.CombineBackward(context, plan, saved, y_.view(), dgates_.view()));
-    EQ_RETURN_IF_ERROR(exchange.DispatchBackward(context, plan, dout, dx_.view()));
+    EQ_ASSIGN_OR_RETURN(const TensorView dout, pending.Wait());
+    EQ_RETURN_IF_ERROR(exchange.DispatchBackward(context, plan, dout, dx_.view()).status());
+    EQ_RETURN_IF_ERROR(exchange.Drain());
     algorithm_ = exchange.AlgorithmOf(plan);
     return absl::OkStatus();
   }
@@ -109,7 +112,7 @@ class Layer {
   absl::StatusOr<std::vector<parallel::ExpectedTransfers>> Forecast(
       const std::string& algorithm, parallel::ExpertExchange& exchange) {
     EQ_ASSIGN_OR_RETURN(const parallel::ExchangeCounts counts,
-                        exchange.Count(memory_.context(), ids_.view(), /*num_chunks=*/1, {}));
+                        exchange.Count(memory_.context(), ids_.view(), {}));
     const int64_t copies = ids_.view().dim(1);
     return parallel::ForecastLayer(
         algorithm, exchange.topology(), exchange.placement(), counts,

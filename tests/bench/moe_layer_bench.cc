@@ -6,8 +6,10 @@
 //   mpirun -np 2 moe_layer_bench --world=mpi --shape=B
 
 #include <cstdint>
+#include <cstdio>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
@@ -23,8 +25,10 @@
 #include "tests/bench/report.h"
 #include "tests/bench/world.h"
 
-ABSL_FLAG(std::string, shape, "B", "A, B, or tiny");
+ABSL_FLAG(std::string, shape, "B", "A, B, cluster or tiny");
 ABSL_FLAG(std::string, exchange, "flat", "as layout.exchange");
+ABSL_FLAG(int, chunks, 1, "as layout.exchange_chunks");
+ABSL_FLAG(int64_t, shared, 0, "width of a shared expert; 0: none");
 ABSL_FLAG(int, rounds, 15, "timed rounds");
 ABSL_FLAG(int, warm_ups, 3, "steps before them");
 
@@ -49,8 +53,9 @@ struct LayerShape {
 absl::StatusOr<LayerShape> ShapeNamed(const std::string& name) {
   if (name == "A") return LayerShape{1024, 256, 512, 8, 2};
   if (name == "B") return LayerShape{2048, 512, 256, 32, 4};
+  if (name == "cluster") return LayerShape{1024, 256, 1024, 16, 2};
   if (name == "tiny") return LayerShape{24, 16, 12, 4, 2};
-  return absl::InvalidArgumentError(absl::StrCat("--shape=", name, ": A, B or tiny"));
+  return absl::InvalidArgumentError(absl::StrCat("--shape=", name, ": A, B, cluster or tiny"));
 }
 
 parallel::ModelOptions ModelOf(const LayerShape& shape) {
@@ -58,6 +63,7 @@ parallel::ModelOptions ModelOf(const LayerShape& shape) {
   model.hidden = shape.hidden;
   model.num_layers = 1;
   model.moe.expert_width = shape.width;
+  model.moe.shared_expert_width = absl::GetFlag(FLAGS_shared);
   model.moe.router.num_experts = shape.experts;
   model.moe.router.top_k = shape.top_k;
   model.moe.router.settings.Set("score", std::string("SOFTMAX"));
@@ -103,10 +109,13 @@ class LayerUnderTest {
                         layer_->Forward(context, batch_, h_.view(), h_out_.view()));
     EQ_RETURN_IF_ERROR(layer_->Backward(context, batch_, saved, *statistics_, dh_.view()));
     phases_ = timers_.FinishStep();
+    times_ = layer_->TakeTransferTimes();
     return absl::OkStatus();
   }
 
   const PhaseSeconds& phases() const { return phases_; }
+  // Of the last step.
+  const comm::TransferTimes& times() const { return times_; }
 
  private:
   LayerUnderTest(comm::Communicator& world, RankMemory& memory, const LayerShape& shape)
@@ -116,7 +125,8 @@ class LayerUnderTest {
     EQ_ASSIGN_OR_RETURN(exchange_,
                         parallel::MakeExpertExchange(
                             absl::GetFlag(FLAGS_exchange), world, memory_.context(),
-                            routing::ExpertPlacement::Contiguous(shape_.experts, world.size())));
+                            routing::ExpertPlacement::Contiguous(shape_.experts, world.size()),
+                            /*costs=*/{}, absl::GetFlag(FLAGS_chunks)));
     EQ_ASSIGN_OR_RETURN(layer_, parallel::MoeLayer::Create(ModelOf(shape_), 0, 0, "layer.",
                                                            *exchange_, world.rank(), parameters_));
     const int64_t alignment[kNumParameterGroups] = {1, 1};
@@ -147,6 +157,7 @@ class LayerUnderTest {
   const int64_t batch_tokens_;
   PhaseTimers timers_{Now};
   PhaseSeconds phases_;
+  comm::TransferTimes times_;
   ParameterRegistry parameters_;
   std::unique_ptr<parallel::ExpertExchange> exchange_;
   std::unique_ptr<parallel::MoeLayer> layer_;
@@ -175,14 +186,22 @@ absl::Status RunRank(comm::Communicator& world) {
   // Rows are gathered and scattered once each way, and so are their gradients.
   measurement.permuted_bytes =
       8.0 * sizeof(float) * static_cast<double>(shape.copies() * shape.hidden);
+  std::vector<double> exposed, hidden;  // transfers, as shares of each round's step
   const int warm_ups = absl::GetFlag(FLAGS_warm_ups);
   for (int round = -warm_ups; round < absl::GetFlag(FLAGS_rounds); ++round) {
     if (round >= 0) EQ_RETURN_IF_ERROR(ceilings.MeasureRound());
     EQ_RETURN_IF_ERROR(layer->Prepare());
     EQ_ASSIGN_OR_RETURN(const double seconds, stopwatch.Time([&] { return layer->Step(); }));
-    if (round >= 0) measurement.Add(seconds, layer->phases());
+    if (round < 0) continue;
+    measurement.Add(seconds, layer->phases());
+    exposed.push_back(layer->times().blocked / seconds);
+    hidden.push_back(layer->times().hidden() / seconds);
   }
-  if (world.rank() == 0) PrintReport(measurement, ceilings);
+  if (world.rank() != 0) return absl::OkStatus();
+  PrintReport(measurement, ceilings);
+  std::printf("%s, %d chunks: exposed %.1f %% of a step, hidden %.1f %% (medians, rank 0)\n",
+              absl::GetFlag(FLAGS_exchange).c_str(), absl::GetFlag(FLAGS_chunks),
+              100.0 * Median(exposed), 100.0 * Median(hidden));
   return absl::OkStatus();
 }
 

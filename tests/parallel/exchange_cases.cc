@@ -26,6 +26,7 @@ namespace {
 
 using parallel::ExchangePlan;
 using parallel::ExpertExchange;
+using parallel::PendingRows;
 using parallel::TokenRange;
 using Chunks = std::vector<TensorView>;
 
@@ -51,13 +52,14 @@ class Side {
                                                       const RoutingScenario& scenario,
                                                       DType dtype) {
     std::unique_ptr<Side> side(new Side(world, scenario, dtype));
-    EQ_ASSIGN_OR_RETURN(side->exchange_,
-                        parallel::MakeExpertExchange(
-                            exchange.name, world, side->context(), scenario.placement,
-                            {MadeUpLinks(), kHidden * static_cast<int64_t>(SizeOf(dtype))}));
+    EQ_ASSIGN_OR_RETURN(
+        side->exchange_,
+        parallel::MakeExpertExchange(exchange.name, world, side->context(), scenario.placement,
+                                     {MadeUpLinks(), kHidden * static_cast<int64_t>(SizeOf(dtype))},
+                                     exchange.chunks));
     if (side->exchange_->name() != exchange.name) return Wrong("it has another name");
     EQ_ASSIGN_OR_RETURN(const parallel::ExchangeCounts counts,
-                        side->exchange_->Count(side->context(), side->table_, exchange.chunks, {}));
+                        side->exchange_->Count(side->context(), side->table_, {}));
     EQ_ASSIGN_OR_RETURN(side->plans_, side->exchange_->Plan(side->context(), side->space(), counts,
                                                             side->table_, side->gates_, {}));
     return side;
@@ -83,7 +85,8 @@ class Side {
     return StreamKey(static_cast<uint64_t>(world_.rank()), what + scenario_.name);
   }
 
-  // Of every chunk, as ExpertExchange's; x, y, dy and dgates are whole.
+  // Of every chunk, as ExpertExchange's, all chunks under way together; x, y, dy and dgates are
+  // whole.
   absl::StatusOr<Chunks> Dispatch(ConstTensorView x,
                                   const ExpertExchange::InputTerm& term = nullptr) {
     return ForEachChunk([&](const ExchangePlan& plan, TokenRange range, size_t) {
@@ -91,11 +94,9 @@ class Side {
     });
   }
   absl::Status DispatchBackward(const Chunks& drows, TensorView dx) {
-    return ForEachChunk([&](const ExchangePlan& plan, TokenRange range,
-                            size_t chunk) -> absl::StatusOr<TensorView> {
-             const TensorView mine = dx.Rows(range.begin, range.end);
-             EQ_RETURN_IF_ERROR(exchange_->DispatchBackward(context(), plan, drows[chunk], mine));
-             return mine;
+    return ForEachChunk([&](const ExchangePlan& plan, TokenRange range, size_t chunk) {
+             return exchange_->DispatchBackward(context(), plan, drows[chunk],
+                                                dx.Rows(range.begin, range.end));
            })
         .status();
   }
@@ -146,11 +147,23 @@ class Side {
   }
   Workspace& space() { return *context().activations; }
   using OfChunk =
-      std::function<absl::StatusOr<TensorView>(const ExchangePlan&, TokenRange, size_t)>;
-  absl::StatusOr<Chunks> ForEachChunk(const OfChunk& run) {
-    Chunks results;
+      std::function<absl::StatusOr<PendingRows>(const ExchangePlan&, TokenRange, size_t)>;
+  // Waits in an order that differs from rank to rank, and leaves one wait to Drain.
+  absl::StatusOr<Chunks> ForEachChunk(const OfChunk& start) {
+    std::vector<PendingRows> pending;
     for (size_t chunk = 0; chunk < plans_.size(); ++chunk) {
-      EQ_ASSIGN_OR_RETURN(const TensorView result, run(plans_[chunk], tokens_of(chunk), chunk));
+      EQ_ASSIGN_OR_RETURN(const PendingRows rows, start(plans_[chunk], tokens_of(chunk), chunk));
+      pending.push_back(rows);
+    }
+    for (size_t i = 1; i < pending.size(); ++i) {
+      const size_t chunk = (i + static_cast<size_t>(world_.rank())) % pending.size();
+      EQ_RETURN_IF_ERROR(pending[chunk].Wait().status());
+    }
+    EQ_RETURN_IF_ERROR(exchange_->Drain());
+    Chunks results;
+    for (PendingRows& rows : pending) {
+      if (!rows.Test()) return Wrong("drained, and not there");
+      EQ_ASSIGN_OR_RETURN(const TensorView result, rows.Wait());
       results.push_back(result);
     }
     return results;

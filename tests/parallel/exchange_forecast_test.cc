@@ -36,12 +36,15 @@ absl::Status RunLayer(const Context& context, ExpertExchange& exchange,
     const TensorView x = memory.Zeros(DType::kF32, {range.size(), kHidden});
     const TensorView dgates = memory.Zeros(DType::kF32, {range.size(), top_k});
     Workspace& space = *context.activations;
-    EQ_ASSIGN_OR_RETURN(const TensorView in, exchange.Dispatch(context, space, plan, x, nullptr));
-    EQ_ASSIGN_OR_RETURN(const TensorView kept, exchange.Combine(context, space, plan, in, x));
     const WorkspaceFrame frame(*context.scratch);
-    EQ_ASSIGN_OR_RETURN(const TensorView dout,
-                        exchange.CombineBackward(context, plan, kept, x, dgates));
-    EQ_RETURN_IF_ERROR(exchange.DispatchBackward(context, plan, dout, x));
+    EQ_ASSIGN_OR_RETURN(PendingRows rows, exchange.Dispatch(context, space, plan, x, nullptr));
+    EQ_ASSIGN_OR_RETURN(const TensorView in, rows.Wait());
+    EQ_ASSIGN_OR_RETURN(rows, exchange.Combine(context, space, plan, in, x));
+    EQ_ASSIGN_OR_RETURN(const TensorView kept, rows.Wait());
+    EQ_ASSIGN_OR_RETURN(rows, exchange.CombineBackward(context, plan, kept, x, dgates));
+    EQ_ASSIGN_OR_RETURN(const TensorView dout, rows.Wait());
+    EQ_RETURN_IF_ERROR(exchange.DispatchBackward(context, plan, dout, x).status());
+    EQ_RETURN_IF_ERROR(exchange.Drain());
   }
   return absl::OkStatus();
 }
@@ -63,13 +66,14 @@ absl::Status CheckScenario(comm::Communicator& world, const comm::Topology& topo
   comm::ByteCounts counted(topology, world.rank());
   EQ_ASSIGN_OR_RETURN(const auto counting, comm::MakeCounting(world, context, counted));
   EQ_ASSIGN_OR_RETURN(const auto exchange,
-                      MakeExpertExchange(algorithm, *counting, context, scenario.placement));
+                      MakeExpertExchange(algorithm, *counting, context, scenario.placement,
+                                         /*costs=*/{}, num_chunks));
   const auto& chosen = scenario.ids[static_cast<size_t>(world.rank())];
   const int64_t tokens = scenario.num_tokens(world.rank());
   const TensorView ids = memory.Make(DType::kI32, {tokens, scenario.top_k},
                                      std::vector<double>(chosen.begin(), chosen.end()));
   const TensorView gates = memory.Zeros(DType::kF32, {tokens, scenario.top_k});
-  EQ_ASSIGN_OR_RETURN(const ExchangeCounts counts, exchange->Count(context, ids, num_chunks, {}));
+  EQ_ASSIGN_OR_RETURN(const ExchangeCounts counts, exchange->Count(context, ids, {}));
   std::vector<int64_t> before;
   for (int peer = 0; peer < world.size(); ++peer) before.push_back(counted.to(peer));
   EQ_ASSIGN_OR_RETURN(const std::vector<ExchangePlan> plans,

@@ -26,7 +26,8 @@ constexpr int kDomains = 3;
 std::string TrainLayout::ToString() const {
   return absl::StrCat("ranks ", ranks, ", expert_parallel ", expert_parallel, ", accumulation ",
                       accumulation, recompute ? ", recompute" : "",
-                      owners.empty() ? "" : ", placement table", ", ", exchange);
+                      owners.empty() ? "" : ", placement table", ", ", exchange, ", chunks ",
+                      chunks);
 }
 
 std::vector<TrainLayout> LayoutsOf(int ranks) {
@@ -49,10 +50,13 @@ std::vector<TrainLayout> LayoutsOf(int ranks) {
     layouts.push_back({.ranks = 3, .expert_parallel = 3, .accumulation = 2, .owners = owners});
   }
   for (const std::string& exchange : parallel::ExpertExchangeNames()) {
-    if (ranks == 1 || exchange == "flat") continue;
+    if (ranks == 1) continue;
     TrainLayout layout = {.ranks = ranks, .expert_parallel = ranks, .exchange = exchange};
     for (int rank = 0; rank < ranks; ++rank) layout.nodes.push_back(rank < (ranks + 1) / 2 ? 0 : 1);
+    if (exchange != "flat") layouts.push_back(layout);
+    layout.chunks = 3;
     layouts.push_back(layout);
+    layout.chunks = 2;
     layout.recompute = true;
     if (ranks == 3) layout.owners = owners;
     layouts.push_back(layout);
@@ -67,6 +71,7 @@ absl::StatusOr<TrainTrace> TraceTraining(comm::Communicator& world, const TrainL
   options.layout.expert_parallel = layout.expert_parallel;
   options.layout.expert_owner = layout.owners;
   options.layout.exchange = layout.exchange;
+  options.layout.exchange_chunks = layout.chunks;
   options.layout.recompute = layout.recompute;
   options.batch.accumulation_steps = layout.accumulation;
   options.batch.load_source = load_source;

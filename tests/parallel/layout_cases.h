@@ -19,6 +19,7 @@ struct TrainLayout {
   bool recompute = false;
   std::vector<int> owners = {};
   std::string exchange = "flat";
+  int chunks = 1;
   std::vector<int> nodes = {};  // of each rank; empty: one node. Threads only.
 
   std::string ToString() const;

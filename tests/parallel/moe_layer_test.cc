@@ -39,6 +39,8 @@ struct LayerCase {
   ModelOptions model;
   std::vector<int64_t> sequences;  // of each rank
   std::vector<int> owners;         // of each expert; empty: contiguous
+  std::string exchange = "flat";
+  int chunks = 1;
   int ranks() const { return static_cast<int>(sequences.size()); }
   int64_t first_token(int rank) const {
     int64_t first = 0;
@@ -72,7 +74,10 @@ std::vector<LayerCase> LayerCases() {
   const std::vector<std::vector<int64_t>> splits = {{6}, {5, 1}, {2, 0, 4}, {0, 1, 3, 2}};
   for (const std::vector<int64_t>& sequences : splits) {
     const auto add = [&](const std::string& name, const ModelOptions& model) {
-      cases.push_back({absl::StrCat(name, "_", sequences.size()), model, sequences, {}});
+      LayerCase& added = cases.emplace_back();
+      added.name = absl::StrCat(name, "_", sequences.size());
+      added.model = model;
+      added.sequences = sequences;
     };
     add("Plain", SmallModel());
     ModelOptions model = SmallModel();
@@ -90,9 +95,20 @@ std::vector<LayerCase> LayerCases() {
     model = SmallModel();
     model.moe.router.top_k = 5;
     add("AllExperts", model);
+    // More chunks than some ranks have tokens.
+    for (const std::string exchange : {"flat", "two_level_dedup"}) {
+      for (const int chunks : {2, 7}) {
+        model = SmallModel();
+        model.moe.shared_expert_width = chunks == 2 ? 0 : 3;
+        add(absl::StrCat(exchange, "_in_", chunks, "_chunks"), model);
+        cases.back().exchange = exchange;
+        cases.back().chunks = chunks;
+      }
+    }
     // Everything on the last rank.
     add("OneOwner", SmallModel());
     cases.back().owners.assign(5, static_cast<int>(sequences.size()) - 1);
+    cases.back().chunks = 2;
   }
   return cases;
 }
@@ -147,7 +163,8 @@ absl::Status RunRank(const LayerCase& layer_case, const std::vector<double>& h,
                         routing::ExpertPlacement::FromTable(layer_case.owners, world.size()));
   }
   EQ_ASSIGN_OR_RETURN(const auto exchange,
-                      MakeExpertExchange("flat", world, memory.context(), placement));
+                      MakeExpertExchange(layer_case.exchange, world, memory.context(), placement,
+                                         /*costs=*/{}, layer_case.chunks));
   ParameterRegistry parameters;
   EQ_ASSIGN_OR_RETURN(const auto layer, MoeLayer::Create(layer_case.model, 1, 0, kPrefix, *exchange,
                                                          world.rank(), parameters));
@@ -280,13 +297,20 @@ INSTANTIATE_TEST_SUITE_P(Layouts, MoeLayerTest, ::testing::ValuesIn(LayerCases()
                          [](const auto& info) { return info.param.name; });
 
 TEST(MoeLayer, ARankOfOneWorldDoesNotChangeTheOthersTokens) {
-  const ModelOptions model = SmallModel();
-  const std::vector<double> h = Draw("h", 24 * model.hidden);
-  const RankResult one = RunLayer({"one", model, {6}, {}}, h, h);
-  const RankResult four = RunLayer({"four", model, {0, 1, 3, 2}, {}}, h, h);
-  // A token's own path has the same sums in the same order on every layout.
-  EXPECT_TRUE(testing_support::SameBits(four.output, one.output));
-  EXPECT_TRUE(AllClose(four.dh, one.dh, 1e-13 * testing_support::MaxAbs(one.dh)));
+  LayerCase one;
+  one.model = SmallModel();
+  one.sequences = {6};
+  LayerCase four = one;
+  four.sequences = {0, 1, 3, 2};
+  const std::vector<double> h = Draw("h", 24 * one.model.hidden);
+  const RankResult expected = RunLayer(one, h, h);
+  for (const int chunks : {1, 3}) {
+    four.chunks = chunks;
+    const RankResult actual = RunLayer(four, h, h);
+    // A token's own path has the same sums in the same order on every layout.
+    EXPECT_TRUE(testing_support::SameBits(actual.output, expected.output));
+    EXPECT_TRUE(AllClose(actual.dh, expected.dh, 1e-13 * testing_support::MaxAbs(expected.dh)));
+  }
 }
 
 }  // namespace

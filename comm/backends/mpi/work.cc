@@ -89,6 +89,7 @@ absl::Status MpiWork::Wait(const WaitOptions& options) {
       runtime_->MarkBroken();
       return status;
     }
+    if (options.meanwhile != nullptr) (*options.meanwhile)();
     backoff.Pause(clock.elapsed());
   }
   return status_;

@@ -1,12 +1,19 @@
 #include "comm/backends/thread/group.h"
 
 #include <algorithm>
+#include <chrono>
 #include <tuple>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 
 namespace equipoise::comm {
+namespace {
+
+// A wait with something to do meanwhile does it this often.
+constexpr std::chrono::milliseconds kBetweenCalls{1};
+
+}  // namespace
 
 std::shared_ptr<Group> WorldState::MakeGroup(std::vector<int> world_ranks) {
   auto group = std::make_shared<Group>(*this, std::move(world_ranks));
@@ -108,7 +115,16 @@ absl::Status Group::Wait(int rank, uint64_t sequence, const WaitOptions& options
     return DescribeMissingRanks(ranks, {});
   };
   while (op.phase != Phase::kDone) {
-    changed_.WaitFor(mutex_, clock.UntilNextEvent());
+    if (options.meanwhile != nullptr) {
+      // It enters other collectives, whose groups take their own locks.
+      mutex_.Unlock();
+      (*options.meanwhile)();
+      mutex_.Lock();
+      if (op.phase == Phase::kDone) break;
+      changed_.WaitFor(mutex_, kBetweenCalls);
+    } else {
+      changed_.WaitFor(mutex_, clock.UntilNextEvent());
+    }
     if (op.phase != Phase::kGathering) continue;
     if (absl::Status status = clock.Check(missing); !status.ok()) {
       if (op.gave_up < 0) op.gave_up = rank;

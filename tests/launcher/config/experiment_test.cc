@@ -28,9 +28,9 @@ std::vector<std::string> DifferencesWith(const std::vector<std::string>& overrid
 TEST(Experiment, WhatCannotChangeTheResultIsNoPartOfIt) {
   for (const char* override :
        {"name=other", "max_minutes=3", "layout.recompute=true", "layout.expert_owner=[]",
-        "layout.bucket_elements=7", "checkpoint.resume=must", "checkpoint.every_steps=3",
-        "checkpoint.keep=9", "telemetry.console_every_steps=4", "wait.stop_seconds=77",
-        "validation.every_steps=3", "data.root=/elsewhere"}) {
+        "layout.bucket_elements=7", "layout.exchange_chunks=4", "checkpoint.resume=must",
+        "checkpoint.every_steps=3", "checkpoint.keep=9", "telemetry.console_every_steps=4",
+        "wait.stop_seconds=77", "validation.every_steps=3", "data.root=/elsewhere"}) {
     EXPECT_THAT(DifferencesWith({override}), ElementsAre()) << override;
   }
 }
