@@ -7,6 +7,7 @@ set -uo pipefail
 program=$PWD/$1
 make_run=$PWD/$2
 browser=$PWD/tests/launcher/report_browser.py
+agree=$PWD/tests/launcher/sinks_agree.py
 failures=0
 source configs/bazel/mpi_environment.sh
 mkdir -p "$TEST_TMPDIR/report"
@@ -81,6 +82,11 @@ expect 0 out "7,1,counts," "one step as CSV"
 [[ $(grep -c '"event":"start"' runs/one/events.jsonl) == 2 ]] || fail "two starts are two events"
 grep -q 'equipoise_step{run="one"} 20' runs/one/prom/equipoise_one.prom ||
   grep -q 'equipoise_step{run="one"}' runs/one/prom/equipoise_one.prom || fail "no Prometheus file"
+
+"$program" telemetry dump runs/one --format jsonl >dump.jsonl
+run python3 "$agree" runs/one dump.jsonl
+expect 0 out "event files: " "the sinks hold the same numbers"
+grep SKIPPED out.txt
 
 run "$program" report runs/one
 expect 0 out "report: runs/one/report.html" "a report on a run"
