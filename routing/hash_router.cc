@@ -1,7 +1,6 @@
 #include "routing/hash_router.h"
 
 #include <algorithm>
-#include <cmath>
 #include <span>
 #include <utility>
 #include <vector>
@@ -66,8 +65,6 @@ void HashRouter::FillStatistics(const Context& context, const RouterInput& input
   EQ_CHECK_EQ(sums.size(), static_cast<size_t>(layout_.size()));
   std::fill(sums.begin(), sums.end(), 0.0);
   CountCopies(output.expert_ids.cpu<int32_t>(), layout_.Counts(sums));
-  const double num_tokens = static_cast<double>(input.token_ids.num_elements());
-  sums[static_cast<size_t>(layout_.entropy())] = num_tokens * std::log(options_.top_k);
   sums[static_cast<size_t>(layout_.dropped())] =
       static_cast<double>(ApplyCapacity(context, options_.capacity, input.sequence_length,
                                         options_.num_experts, output.expert_ids, output.gates));

@@ -27,7 +27,7 @@ class HashKeys {
 
 // A router without scores: a token's experts are K different ones of its group's E / num_groups,
 // drawn from (seed, layer, key), ascending, every gate 1/K. No parameters, no gradient, no losses.
-// The entropy it reports is ln K.
+// It has no scores, so it reports no entropy.
 class HashRouter final : public Router {
  public:
   // REQUIRES: CheckHashOptions.

@@ -120,7 +120,7 @@ struct LossTerm {
 // with the counts:
 //   [0, E)  copies each expert was chosen for, before capacity (exact integers)
 //   [E]     copies dropped by capacity
-//   [E + 1] sum over tokens of the entropy of the probabilities, in nats
+//   [E + 1] sum over tokens of the entropy of the probabilities, in nats; 0 without scores
 //   ...     what the router's losses need
 // One per layer and rank; belongs to one thread; parameters live in the registry given at creation.
 class Router {

@@ -95,6 +95,25 @@ void CheckLocality(const RuleContext& context) {
   }
 }
 
+// A sequence with fewer blocks than there are groups leaves the experts of some without a token.
+void CheckPositionBlocks(const RuleContext& context) {
+  const config::TwoLevelHashRouter& router = context.config.moe().router().two_level_hash();
+  const int64_t length = context.config.batch().sequence_length();
+  const int64_t groups = router.num_groups();
+  const std::string block = "moe.router.two_level_hash.position_block";
+  if (router.group_key() != config::TwoLevelHashRouter::POSITION || groups < 2 ||
+      !context.Usable({"batch.sequence_length", "moe.router"})) {
+    return;
+  }
+  if (router.position_block() <= (length - 1) / (groups - 1)) return;
+  const std::string most = absl::StrCat((length - 1) / (groups - 1));
+  context.Fail(
+      {block, "moe.router.two_level_hash.group_key", "moe.router"},
+      absl::StrCat(block, " is ", router.position_block(), ": a sequence of ", length,
+                   " tokens has fewer such blocks than the ", groups,
+                   " groups, so some experts would never get a token; it must be at most ", most));
+}
+
 void CheckOwners(const RuleContext& context) {
   const config::Layout& layout = context.config.layout();
   const int num_experts = context.config.moe().num_experts();
@@ -213,6 +232,7 @@ void CheckMoeRules(const RuleContext& context) {
   CheckMinCopies(context);
   CheckRouter(context);
   CheckLocality(context);
+  CheckPositionBlocks(context);
 }
 
 void CheckLayoutRules(const RuleContext& context) {

@@ -9,7 +9,8 @@
 //   num_groups (int)       groups of E / num_groups consecutive experts, at least K each
 //   group_key (string)     "DOMAIN": the data's domain; different groups as long as there are as
 //                          many. "SEQUENCE": each sequence of each step. "POSITION": the block of
-//                          position_block consecutive positions within any sequence
+//                          position_block consecutive positions within any sequence, the groups
+//                          taking turns
 //   position_block (int)
 //   expert_key (string)    "TOKEN": the vocabulary id. "TOKEN_AND_PREVIOUS": it and the one before
 //                          it in the sequence
@@ -67,7 +68,7 @@ class TwoLevelKeys final : public HashKeys {
         break;
     }
     const int64_t block = row % input.sequence_length / options_.position_block;
-    return Philox(key_).Below(groups, static_cast<uint64_t>(block));
+    return PermutedIndex(key_, static_cast<uint64_t>(block) % groups, groups);
   }
 
   const TwoLevelOptions options_;

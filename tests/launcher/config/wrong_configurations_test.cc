@@ -119,6 +119,11 @@ const WrongLine kWrongLines[] = {
     // Combinations: experts.
     {"TopKAboveExperts", 16, "  top_k: 9", "16:3", "moe.top_k is 9, more than the 8"},
     {"LossOfRouterWithoutScores", 18, "  router { hash {} }", "18:12", "router hash has no scores"},
+    {"FewerBlocksThanGroups", 18,
+     "  balance_loss { coefficient: 0 } router { two_level_hash { num_groups: 2 group_key: "
+     "POSITION } }",
+     "18:80",
+     "position_block is 64: a sequence of 32 tokens has fewer such blocks than the 2 groups"},
     {"OwnersTooFew", 29, "layout { expert_parallel: 2 expert_owner: [0, 1] }", "29:29",
      "names 2 owners, but moe.num_experts is 8"},
     {"OwnerOutsideGroup", 29, "layout { expert_parallel: 2 expert_owner: [0,0,1,1,0,2,1,1] }",

@@ -249,6 +249,7 @@ TEST_F(TwoLevelHashTest, SequencesAndBlocksShareAGroup) {
     for (size_t t = 0; t < 200; ++t) EXPECT_EQ(groups[t], groups[t / run * run]) << key;
     if (run == 5) {
       for (size_t t = 10; t < 200; ++t) EXPECT_EQ(groups[t], groups[t - 10]);
+      EXPECT_NE(groups[0], groups[5]) << "blocks take groups in turn";
     } else {
       EXPECT_EQ(std::set<int>(groups.begin(), groups.end()).size(), 4u);
     }
