@@ -1,0 +1,161 @@
+#!/usr/bin/env python3
+"""Tables and figures of the locality study.
+
+Usage: configs/studies/locality/figures.py OUT [--to docs/studies]
+
+OUT is what timing.sh and the quality sweeps wrote to: OUT/CLUSTER/k1, OUT/CLUSTER/k8, OUT/quality_k1,
+OUT/quality_k8; what is missing is left out. Writes locality.tables.md, locality-time.svg. Needs
+matplotlib (Debian: python3-matplotlib).
+"""
+
+import argparse
+import json
+import math
+import pathlib
+import statistics
+import sys
+
+LAST = 10  # steps that a timing counts
+BASELINES = ("softmax", "hash")
+T_95 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776}  # Student's t, by degrees of freedom
+
+
+def trials(folder):
+    """Name of a row -> metrics of its finished trials, by seed."""
+    if not (folder / "sweep.json").exists():
+        return {}
+    plan = json.loads((folder / "sweep.json").read_text(encoding="utf-8"))
+    name_at = next(i for i, axis in enumerate(plan["axes"]) if not axis["seed"])
+    rows = {}
+    for trial in plan["trials"]:
+        run = folder / "trials" / trial["id"]
+        status = run / "STATUS.json"
+        if not status.exists() or json.loads(status.read_text())["state"] != "finished":
+            print(f"{run}: not finished, left out", file=sys.stderr)
+            continue
+        seed = tuple(point for i, point in enumerate(trial["points"]) if i != name_at)
+        with open(run / "metrics.jsonl", encoding="utf-8") as lines:
+            metrics = [json.loads(line) for line in lines]
+        rows.setdefault(trial["points"][name_at], {})[seed] = metrics
+    return rows
+
+
+class Timing:
+    """The last steps of a run on a cluster."""
+
+    def __init__(self, metrics):
+        steps = [row for row in metrics if row.get("moe")][-LAST:]
+        self.seconds = statistics.median(row["step_seconds"] for row in steps)
+        layers = [layer for row in steps for layer in row["moe"]]
+        self.share = statistics.mean(layer["exchange"]["node_share"] for layer in layers)
+        self.remote = sum(layer["exchange"]["remote_bytes"] for layer in layers) / len(steps) / 1e6
+        self.gini = max(layer["gini"] for layer in steps[-1]["moe"])
+
+
+def write_timing(out, page):
+    """Returns {(cluster, k): {row: Timing}}."""
+    found = {}
+    for cluster in sorted(p for p in out.iterdir() if p.is_dir()):
+        for k in (1, 8):
+            rows = {name: Timing(next(iter(seeds.values())))
+                    for name, seeds in trials(cluster / f"k{k}").items()}
+            if not rows:
+                continue
+            found[cluster.name, k] = rows
+            page.write(f"\n**{cluster.name}, K {k}**\n\n| row | ms a step | against `softmax` | against "
+                       "`hash` | MB across a step | copies at home |\n|" + " --- |" * 6 + "\n")
+            for name, row in rows.items():
+                against = [f"{100 * (row.seconds / rows[base].seconds - 1):+.0f} %"
+                           if base in rows else "" for base in BASELINES]
+                page.write(f"| `{name}` | {1e3 * row.seconds:.0f} | {against[0]} | {against[1]} "
+                           f"| {row.remote:.1f} | {row.share:.2f} |\n")
+    return found
+
+
+def interval(values):
+    if len(values) < 2:
+        return math.nan
+    return T_95[len(values) - 1] * statistics.stdev(values) / math.sqrt(len(values))
+
+
+def pooled_gini(metrics):
+    """Of the copies of the last 100 steps, worst layer."""
+    steps = [row for row in metrics if row.get("moe")][-100:]
+    worst = 0.0
+    for layer in range(len(steps[0]["moe"])):
+        counts = sorted(sum(c) for c in zip(*(row["moe"][layer]["counts"] for row in steps)))
+        n, total = len(counts), sum(counts)
+        rank_sum = sum((i + 1) * c for i, c in enumerate(counts))
+        worst = max(worst, 2 * rank_sum / (n * total) - (n + 1) / n)
+    return worst
+
+
+def home_share(metrics):
+    steps = [row for row in metrics if row.get("moe")][-100:]
+    return statistics.mean(layer["home_share"] for row in steps for layer in row["moe"])
+
+
+def write_quality(out, k, page):
+    rows = trials(out / f"quality_k{k}")
+    if not rows:
+        return
+    page.write(f"\n**Loss, K {k}**, three seeds; each row minus its twin without locality, seed by "
+               "seed\n\n| row | validation loss | minus its twin | copies at home | Gini, worst layer |\n|"
+               + " --- |" * 5 + "\n")
+    losses = {name: {seed: next(row["validation"]["loss"] for row in reversed(metrics)
+                                if row.get("validation")) for seed, metrics in seeds.items()}
+              for name, seeds in rows.items()}
+    for name, seeds in rows.items():
+        own = losses[name]
+        twin = losses.get(name.split("_")[0], {})
+        gaps = [own[seed] - twin[seed] for seed in own if seed in twin]
+        gap = ("" if "_" not in name or not gaps else
+               f"{statistics.mean(gaps):+.4f} ± {interval(gaps):.4f}")
+        page.write(f"| `{name}` | {statistics.mean(own.values()):.4f} ± "
+                   f"{interval(list(own.values())):.4f} | {gap} "
+                   f"| {statistics.mean(home_share(m) for m in seeds.values()):.3f} "
+                   f"| {statistics.mean(pooled_gini(m) for m in seeds.values()):.3f} |\n")
+
+
+def plot(plt, timings, out):
+    figure, grid = plt.subplots(len(timings), 1, figsize=(8, 2.2 * len(timings)), squeeze=False)
+    for axes, ((cluster, k), rows) in zip(grid[:, 0], timings.items()):
+        names = list(rows)[::-1]
+        axes.barh(names, [1e3 * rows[name].seconds for name in names], color="#0072b2")
+        for base, style in zip(BASELINES, ("-", ":")):
+            if base in rows:
+                axes.axvline(1e3 * rows[base].seconds, color="#d55e00", linestyle=style,
+                             label=f"`{base}`, flat")
+        axes.set_title(f"{cluster}, K {k}", fontsize=9)
+        axes.tick_params(labelsize=7)
+        axes.set_xlabel("ms a step", fontsize=8)
+    grid[0, 0].legend(fontsize=7)
+    figure.tight_layout()
+    figure.savefig(out, metadata={"Date": None})
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("out", type=pathlib.Path)
+    parser.add_argument("--to", type=pathlib.Path, default=pathlib.Path("docs/studies"))
+    options = parser.parse_args()
+    try:
+        import matplotlib
+    except ModuleNotFoundError:
+        sys.exit("figures.py needs matplotlib: apt-get install python3-matplotlib, and then run it "
+                 "with /usr/bin/python3")
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.hashsalt"] = "locality"
+    import matplotlib.pyplot as plt
+
+    options.to.mkdir(parents=True, exist_ok=True)
+    with open(options.to / "locality.tables.md", "w", encoding="utf-8") as page:
+        timings = write_timing(options.out, page)
+        for k in (1, 8):
+            write_quality(options.out, k, page)
+    if timings:
+        plot(plt, timings, options.to / "locality-time.svg")
+
+
+if __name__ == "__main__":
+    main()
