@@ -122,7 +122,7 @@ const WrongLine kWrongLines[] = {
     {"FewerBlocksThanGroups", 18,
      "  balance_loss { coefficient: 0 } router { two_level_hash { num_groups: 2 group_key: "
      "POSITION } }",
-     "18:80",
+     "18:75",
      "position_block is 64: a sequence of 32 tokens has fewer such blocks than the 2 groups"},
     {"OwnersTooFew", 29, "layout { expert_parallel: 2 expert_owner: [0, 1] }", "29:29",
      "names 2 owners, but moe.num_experts is 8"},

@@ -312,13 +312,11 @@ TEST(LprTest, NamesWhatCannotBe) {
   EXPECT_NE(error(options).find("similarity is 'DOT', not COSINE or"), std::string::npos);
   options.similarity = "KL";
   EXPECT_EQ(error(options),
-            "router lpr: similarity KL compares distributions: it needs mode REFERENCE, which has "
-            "variances");
+            "similarity KL compares distributions: it needs mode REFERENCE, which has variances");
   options = GeometricLprOptions(kHidden);
   options.similarity = "GAUSSIAN";
   EXPECT_EQ(error(options),
-            "router lpr: similarity GAUSSIAN is not of directions alone: it needs prototypes "
-            "LEARNED");
+            "similarity GAUSSIAN is not of directions alone: it needs prototypes LEARNED");
   options = GeometricLprOptions(kHidden);
   options.weights.alignment = 0.1;
   EXPECT_NE(error(options).find("prototypes are FIXED"), std::string::npos);

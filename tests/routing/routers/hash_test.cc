@@ -36,7 +36,7 @@ TEST(HashRouterTest, ChoosesDifferentExpertsWithEvenGates) {
     double copies = 0.0;
     for (int e = 0; e < experts; ++e) copies += sums[static_cast<size_t>(e)];
     EXPECT_EQ(copies, 200.0 * top_k);
-    EXPECT_NEAR(sums[static_cast<size_t>(experts) + 1], 200.0 * std::log(top_k), 1e-9);
+    EXPECT_EQ(sums[static_cast<size_t>(experts) + 1], 0.0) << "no scores, no entropy of them";
   }
 }
 
