@@ -15,7 +15,7 @@ import pathlib
 import statistics
 import sys
 
-LAST = 10  # steps that a timing counts
+LAST = 6  # steps that a timing counts
 BASELINES = ("softmax", "hash")
 T_95 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776}  # Student's t, by degrees of freedom
 
