@@ -13,20 +13,11 @@ import collections
 import json
 import math
 import pathlib
-import statistics
 import sys
 
+from study import finished_trials, gini, interval, mean, pooled_counts
+
 WINDOW = 100  # last steps, over which counts are summed
-# Student's t for a 95 % interval, by degrees of freedom.
-T_95 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776}
-
-
-def gini(counts):
-    total = sum(counts)
-    if total == 0:
-        return 0.0
-    weighted = sum((i + 1) * n for i, n in enumerate(sorted(counts)))
-    return 2 * weighted / (len(counts) * total) - (len(counts) + 1) / len(counts)
 
 
 def floor_gini(copies, experts, top_k):
@@ -52,8 +43,7 @@ class Trial:
                     rows.append(row)
                     self.steps.append(row["step"])
                     self.ginis.append(max(layer["gini"] for layer in row["moe"]))
-        sums = [[sum(c) for c in zip(*counts)]
-                for counts in zip(*([layer["counts"] for layer in row["moe"]] for row in rows))]
+        sums = pooled_counts(rows)
         self.gini = [gini(counts) for counts in sums]
         self.min_max = [min(counts) / max(counts) for counts in sums]
         self.max_violation = [max(c) * len(c) / sum(c) - 1 for c in sums]
@@ -71,32 +61,10 @@ class Trial:
                       sum(row["step_seconds"] for row in rows))
 
 
-def mean(values):
-    values = list(values)
-    return sum(values) / len(values)
-
-
-def interval(values):
-    """Half the width of the 95 % interval of the mean."""
-    if len(values) < 2:
-        return 0.0
-    return T_95[len(values) - 1] * statistics.stdev(values) / math.sqrt(len(values))
-
-
 def read_sweep(folder, top_k):
     """Name of a point -> its finished trials."""
-    plan = json.loads((folder / "sweep.json").read_text(encoding="utf-8"))
-    names = [i for i, axis in enumerate(plan["axes"]) if not axis["seed"]]
-    seeds = [i for i, axis in enumerate(plan["axes"]) if axis["seed"]]
     points = {}
-    for trial in plan["trials"]:
-        run = folder / "trials" / trial["id"]
-        status = run / "STATUS.json"
-        if not status.exists() or json.loads(status.read_text())["state"] != "finished":
-            print(f"{run}: not finished, left out", file=sys.stderr)
-            continue
-        name = " ".join(trial["points"][i] for i in names)
-        seed = tuple(trial["points"][i] for i in seeds)
+    for name, seed, run in finished_trials(folder):
         points.setdefault(name, []).append(Trial(run, seed, top_k))
     return points
 

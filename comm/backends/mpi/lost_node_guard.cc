@@ -160,6 +160,7 @@ std::optional<std::string> LostNodeGuard::Loss() const {
   return absl::StrCat(text, ": not heard of for ", Seconds(limit_), ", lost or cut off");
 }
 
+// Bounded all the same: once a loss is told, the watch's thread ends the process (EndThisProcess).
 void LostNodeGuard::End() const {
   while (true) std::this_thread::sleep_for(std::chrono::seconds(1));
 }

@@ -10,33 +10,25 @@ matplotlib (Debian: python3-matplotlib).
 
 import argparse
 import json
-import math
 import pathlib
 import statistics
 import sys
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from study import finished_trials, gini, interval, mean, pooled_counts
+
 LAST = 6  # steps that a timing counts
 BASELINES = ("softmax", "hash")
-T_95 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776}  # Student's t, by degrees of freedom
 
 
 def trials(folder):
     """Name of a row -> metrics of its finished trials, by seed."""
     if not (folder / "sweep.json").exists():
         return {}
-    plan = json.loads((folder / "sweep.json").read_text(encoding="utf-8"))
-    name_at = next(i for i, axis in enumerate(plan["axes"]) if not axis["seed"])
     rows = {}
-    for trial in plan["trials"]:
-        run = folder / "trials" / trial["id"]
-        status = run / "STATUS.json"
-        if not status.exists() or json.loads(status.read_text())["state"] != "finished":
-            print(f"{run}: not finished, left out", file=sys.stderr)
-            continue
-        seed = tuple(point for i, point in enumerate(trial["points"]) if i != name_at)
+    for name, seed, run in finished_trials(folder):
         with open(run / "metrics.jsonl", encoding="utf-8") as lines:
-            metrics = [json.loads(line) for line in lines]
-        rows.setdefault(trial["points"][name_at], {})[seed] = metrics
+            rows.setdefault(name, {})[seed] = [json.loads(line) for line in lines]
     return rows
 
 
@@ -47,7 +39,7 @@ class Timing:
         steps = [row for row in metrics if row.get("moe")][-LAST:]
         self.seconds = statistics.median(row["step_seconds"] for row in steps)
         layers = [layer for row in steps for layer in row["moe"]]
-        self.share = statistics.mean(layer["exchange"]["node_share"] for layer in layers)
+        self.share = mean(layer["exchange"]["node_share"] for layer in layers)
         self.remote = sum(layer["exchange"]["remote_bytes"] for layer in layers) / len(steps) / 1e6
         self.gini = max(layer["gini"] for layer in steps[-1]["moe"])
 
@@ -72,27 +64,14 @@ def write_timing(out, page):
     return found
 
 
-def interval(values):
-    if len(values) < 2:
-        return math.nan
-    return T_95[len(values) - 1] * statistics.stdev(values) / math.sqrt(len(values))
-
-
 def pooled_gini(metrics):
     """Of the copies of the last 100 steps, worst layer."""
-    steps = [row for row in metrics if row.get("moe")][-100:]
-    worst = 0.0
-    for layer in range(len(steps[0]["moe"])):
-        counts = sorted(sum(c) for c in zip(*(row["moe"][layer]["counts"] for row in steps)))
-        n, total = len(counts), sum(counts)
-        rank_sum = sum((i + 1) * c for i, c in enumerate(counts))
-        worst = max(worst, 2 * rank_sum / (n * total) - (n + 1) / n)
-    return worst
+    return max(gini(counts) for counts in pooled_counts([r for r in metrics if r.get("moe")][-100:]))
 
 
 def home_share(metrics):
     steps = [row for row in metrics if row.get("moe")][-100:]
-    return statistics.mean(layer["home_share"] for row in steps for layer in row["moe"])
+    return mean(layer["home_share"] for row in steps for layer in row["moe"])
 
 
 def write_quality(out, k, page):
@@ -110,11 +89,11 @@ def write_quality(out, k, page):
         twin = losses.get(name.split("_")[0], {})
         gaps = [own[seed] - twin[seed] for seed in own if seed in twin]
         gap = ("" if "_" not in name or not gaps else
-               f"{statistics.mean(gaps):+.4f} ± {interval(gaps):.4f}")
-        page.write(f"| `{name}` | {statistics.mean(own.values()):.4f} ± "
+               f"{mean(gaps):+.4f} ± {interval(gaps):.4f}")
+        page.write(f"| `{name}` | {mean(own.values()):.4f} ± "
                    f"{interval(list(own.values())):.4f} | {gap} "
-                   f"| {statistics.mean(home_share(m) for m in seeds.values()):.3f} "
-                   f"| {statistics.mean(pooled_gini(m) for m in seeds.values()):.3f} |\n")
+                   f"| {mean(home_share(m) for m in seeds.values()):.3f} "
+                   f"| {mean(pooled_gini(m) for m in seeds.values()):.3f} |\n")
 
 
 def plot(plt, timings, out):

@@ -160,7 +160,10 @@ TEST(NodeWatch, PacketsOfOthersAreNoBeats) {
 
 TEST(HeartbeatSocket, KnowsAddressesThatOthersCanUse) {
   const auto socket = HeartbeatSocket::Open();
-  if (!socket.ok()) GTEST_SKIP() << socket.status();  // a machine without a network
+  if (!socket.ok()) {
+    GTEST_SKIP() << "skipped: this machine has no network to open a UDP socket on: "
+                 << socket.status();
+  }
   ASSERT_GT((*socket)->contact().num_addresses, 0);
   for (const HeartbeatAddress& address : (*socket)->contact().known()) {
     EXPECT_NE(address.port, 0);
