@@ -14,6 +14,10 @@ namespace equipoise::routing {
 struct HomeChoice {
   TensorView ids;   // I32 [n, K]: the K best experts of the token's home node
   TensorView keys;  // [n]: the best rank of an expert away from home in the free choice, else -inf
+
+  HomeChoice Rows(int64_t begin, int64_t end) const {
+    return {ids.Rows(begin, end), keys.Rows(begin, end)};
+  }
 };
 
 // At most a share of each sequence's tokens may have experts away from home: those whose best such

@@ -24,6 +24,8 @@ ScoreRouter::ScoreRouter(const RouterOptions& options, ScoreRouterParts parts)
       num_statistics_(layout_.size()) {
   EQ_CHECK((parts_.logits != nullptr) != (parts_.latent != nullptr))
       << "logits come from one place";
+  EQ_CHECK(parts_.sequence == nullptr || (parts_.latent == nullptr && !selector_.quota().enabled()))
+      << "a choice by sequence is of kept logits, and one alone";
   if (options.balance_loss.coefficient > 0.0) {
     AddLoss(MakeBalanceLoss(options.balance_loss, options.num_experts));
   }
@@ -227,22 +229,15 @@ void ScoreRouter::Forward(const Context& context, const RouterInput& input,
   std::fill(sums.begin(), sums.end(), 0.0);
 
   WorkspaceFrame frame(*context.scratch);
-  const ScoreTile largest = PrepareTile(context, input.x.dtype());
+  const ForwardMemory memory = AllocateForward(context, input);
   const std::span<double> state = AllocateState(*context.scratch);
-  const TensorView noisy = AllocateNoisy(*context.scratch, input);
   const MicroBatch batch = BatchOf(input, output.expert_ids);
-  SelectSequences(context, input, largest, noisy, output.expert_ids);
-  SelectByQuota(context, input, output, largest, noisy);
-  for (int64_t row = 0; row < num_tokens; row += kTileTokens) {
-    const int64_t end = std::min(row + kTileTokens, num_tokens);
-    ScoreTile tile = FirstRows(largest, end - row);
-    const TensorView ids = output.expert_ids.Rows(row, end);
-    tile.first_row = row;
-    tile.selected = ids;
-    tile.latent.moments = SavedMoments(output, row, end);
-    ComputeLogits(context, TileOfX(context, input, row, end, noisy), tile);
+  for (int64_t row = 0, end = 0; row < num_tokens; row = end) {
+    end = TileEnd(input, row);
+    const ScoreTile tile = TileAt(memory, input, output, row, end);
+    FillLogits(context, input, output, memory, tile);
     ComputeScores(context, tile);
-    SelectTile(context, input, tile, ids, sums);
+    SelectTile(context, input, tile, output.expert_ids.Rows(row, end), sums);
     ComputeGates(context, parts_.gates, tile, output.gates.Rows(row, end));
     sums[static_cast<size_t>(layout_.entropy())] += SumOfEntropies(context, tile);
     for (const PlacedLoss& placed : losses_) {
@@ -279,8 +274,8 @@ void ScoreRouter::Backward(const Context& context, const RouterInput& input,
   const MicroBatch batch = BatchOf(input, selected);
   TensorView input_term_sums;
   if (adds_to_expert_input()) input_term_sums = parts_.expert_input->StartBackward(context);
-  for (int64_t row = 0; row < num_tokens; row += kTileTokens) {
-    const int64_t end = std::min(row + kTileTokens, num_tokens);
+  for (int64_t row = 0, end = 0; row < num_tokens; row = end) {
+    end = TileEnd(input, row);
     ScoreTile tile = FirstRows(largest, end - row);
     const ScoreTileGradient gradient = FirstRows(gradients, end - row);
     tile.first_row = row;
@@ -326,8 +321,8 @@ void ScoreRouter::AddToExpertInput(const Context& context, const RouterInput& in
   WorkspaceFrame frame(*context.scratch);
   const TensorView codes = context.scratch->Allocate(dtype, {num_tokens, code_size});
   const ScoreTile largest = PrepareTile(context, dtype);
-  for (int64_t row = 0; row < num_tokens; row += kTileTokens) {
-    const int64_t end = std::min(row + kTileTokens, num_tokens);
+  for (int64_t row = 0, end = 0; row < num_tokens; row = end) {
+    end = TileEnd(input, row);
     ScoreTile tile = FirstRows(largest, end - row);
     tile.latent.moments = SavedMoments(output, row, end);
     RestoreLogits(context, input.x.Rows(row, end), tile);

@@ -95,12 +95,36 @@ class ScoreRouter final : public Router {
   std::string ScoresMeaning() const;
   // Dropped copies lose their id, which the backward pass needs: it is saved.
   bool saves_ids() const { return options_.capacity.factor > 0.0; }
-  // Fills expert_ids of all sequences by parts_.sequence.
-  void SelectSequences(const Context& context, const RouterInput& input, const ScoreTile& largest,
-                       TensorView noisy, TensorView expert_ids) const;
-  // The same by the selector where a quota of locality makes it one of whole sequences.
-  void SelectByQuota(const Context& context, const RouterInput& input, const RouterOutput& output,
-                     const ScoreTile& largest, TensorView noisy) const;
+  // Whether a token's experts depend on the other tokens of its sequence.
+  bool chooses_by_sequence() const {
+    return parts_.sequence != nullptr || selector_.quota().enabled();
+  }
+  // Tokens that are chosen for together: those of a tile, or of as many whole sequences as fit into
+  // one, at least one. Blocks follow each other from the first row; tiles are cut within blocks.
+  int64_t BlockRows(const RouterInput& input) const;
+  int64_t BlockEnd(const RouterInput& input, int64_t row) const;
+  int64_t TileEnd(const RouterInput& input, int64_t row) const;
+  // Memory of a forward pass, in context.scratch.
+  struct ForwardMemory {
+    ScoreTile largest;
+    TensorView noisy;
+    // [min(BlockRows, T), E]: the logits of a block, where it is chosen for before its tiles are
+    // finished and what logits are made of is not saved anyway. Else absent.
+    TensorView block_logits;
+  };
+  ForwardMemory AllocateForward(const Context& context, const RouterInput& input) const;
+  // Rows [row, end) of the micro-batch, a tile without values.
+  ScoreTile TileAt(const ForwardMemory& memory, const RouterInput& input,
+                   const RouterOutput& output, int64_t row, int64_t end) const;
+  // Logits of the tile. Where tokens are chosen for together, the first tile of a block fills the
+  // logits and ids of all of it, so that x is read once in any case.
+  void FillLogits(const Context& context, const RouterInput& input, const RouterOutput& output,
+                  const ForwardMemory& memory, const ScoreTile& tile) const;
+  void ChooseBlock(const Context& context, const RouterInput& input, const RouterOutput& output,
+                   const ForwardMemory& memory, int64_t row) const;
+  // expert_ids I32 [S, copies] of the sequence that begins at row `first`, by parts_.sequence.
+  void ChooseSequence(const Context& context, const RouterInput& input, int64_t first,
+                      TensorView logits, TensorView expert_ids) const;
   void SelectTile(const Context& context, const RouterInput& input, const ScoreTile& tile,
                   TensorView ids, std::span<double> sums) const;
   // The selector's segment of the sums: the last.

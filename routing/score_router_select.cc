@@ -1,7 +1,8 @@
-// The parts of ScoreRouter that choose.
+// The parts of ScoreRouter's forward pass that read x and choose.
 
 #include <algorithm>
 
+#include "core/tensor/dtype.h"
 #include "routing/score_router.h"
 #include "routing/scores.h"
 
@@ -18,51 +19,111 @@ TokenLabels LabelsOf(const RouterInput& input, int64_t begin, int64_t end) {
 
 }  // namespace
 
-void ScoreRouter::SelectSequences(const Context& context, const RouterInput& input,
-                                  const ScoreTile& largest, TensorView noisy,
-                                  TensorView expert_ids) const {
-  if (parts_.sequence == nullptr) return;
+int64_t ScoreRouter::BlockRows(const RouterInput& input) const {
+  if (!chooses_by_sequence()) return kTileTokens;
+  return std::max(input.sequence_length,
+                  kTileTokens / input.sequence_length * input.sequence_length);
+}
+
+int64_t ScoreRouter::BlockEnd(const RouterInput& input, int64_t row) const {
+  const int64_t rows = BlockRows(input);
+  return std::min((row / rows + 1) * rows, input.x.dim(0));
+}
+
+int64_t ScoreRouter::TileEnd(const RouterInput& input, int64_t row) const {
+  return std::min(row + kTileTokens, BlockEnd(input, row));
+}
+
+ScoreRouter::ForwardMemory ScoreRouter::AllocateForward(const Context& context,
+                                                        const RouterInput& input) const {
+  const DType dtype = input.x.dtype();
+  ForwardMemory memory;
+  memory.largest = PrepareTile(context, dtype);
+  memory.noisy = AllocateNoisy(*context.scratch, input);
+  if (chooses_by_sequence() && parts_.latent == nullptr) {
+    const int64_t rows = std::min(BlockRows(input), input.x.dim(0));
+    memory.block_logits = context.scratch->Allocate(dtype, {rows, options_.num_experts});
+  }
+  return memory;
+}
+
+ScoreTile ScoreRouter::TileAt(const ForwardMemory& memory, const RouterInput& input,
+                              const RouterOutput& output, int64_t row, int64_t end) const {
+  ScoreTile tile = FirstRows(memory.largest, end - row);
+  tile.first_row = row;
+  tile.selected = output.expert_ids.Rows(row, end);
+  tile.latent.moments = SavedMoments(output, row, end);
+  if (!memory.block_logits.absent()) {
+    const int64_t place = row % BlockRows(input);
+    tile.logits = memory.block_logits.Rows(place, place + end - row);
+  }
+  return tile;
+}
+
+void ScoreRouter::FillLogits(const Context& context, const RouterInput& input,
+                             const RouterOutput& output, const ForwardMemory& memory,
+                             const ScoreTile& tile) const {
+  const int64_t row = tile.first_row;
+  if (!chooses_by_sequence()) {
+    const int64_t end = row + tile.num_rows();
+    return ComputeLogits(context, TileOfX(context, input, row, end, memory.noisy), tile);
+  }
+  if (row % BlockRows(input) == 0) ChooseBlock(context, input, output, memory, row);
+  // Logits of a latent space come back from the moments, which are saved; others were kept.
+  if (parts_.latent != nullptr) parts_.latent->Restore(context, tile);
+}
+
+void ScoreRouter::ChooseBlock(const Context& context, const RouterInput& input,
+                              const RouterOutput& output, const ForwardMemory& memory,
+                              int64_t row) const {
+  const int64_t block_end = BlockEnd(input, row);
   const int64_t length = input.sequence_length;
+  const LocalityQuota& quota = selector_.quota();
+  const auto sums = SelectorSums(output.partials.cpu<double>());
   WorkspaceFrame frame(*context.scratch);
-  const TensorView logits =
-      context.scratch->Allocate(input.x.dtype(), {length, options_.num_experts});
-  for (int64_t first = 0; first < input.x.dim(0); first += length) {
-    for (int64_t row = 0; row < length; row += kTileTokens) {
-      const int64_t end = std::min(row + kTileTokens, length);
-      ScoreTile tile = FirstRows(largest, end - row);
-      tile.logits = logits.Rows(row, end);
-      ComputeLogits(context, TileOfX(context, input, first + row, first + end, noisy), tile);
+  HomeChoice home;
+  if (quota.enabled()) {
+    home = {context.scratch->Allocate(DType::kI32, {block_end - row, options_.top_k}),
+            context.scratch->Allocate(input.x.dtype(), {block_end - row})};
+  }
+  for (int64_t begin = row; begin < block_end;) {
+    const int64_t end = TileEnd(input, begin);
+    const ScoreTile tile = TileAt(memory, input, output, begin, end);
+    ComputeLogits(context, TileOfX(context, input, begin, end, memory.noisy), tile);
+    if (quota.enabled()) {
+      ComputeScores(context, tile);
+      const HomeChoice part = home.Rows(begin - row, end - row);
+      selector_.Select(context, tile, LabelsOf(input, begin, end),
+                       output.expert_ids.Rows(begin, end), sums, &part);
     }
-    selector_.AddLocality(context, RowsOrAbsent(input.nodes, first, first + length), logits);
-    parts_.sequence->Select(context,
-                            {input.training, logits, input.token_ids.Rows(first, first + length)},
-                            expert_ids.Rows(first, first + length));
+    begin = end;
+  }
+  for (int64_t first = row; first < block_end; first += length) {
+    const TensorView ids = output.expert_ids.Rows(first, first + length);
+    const int64_t place = first - row;
+    if (quota.enabled()) {
+      quota.Apply(context, home.Rows(place, place + length), ids);
+    } else {
+      ChooseSequence(context, input, first, memory.block_logits.Rows(place, place + length), ids);
+    }
   }
 }
 
-void ScoreRouter::SelectByQuota(const Context& context, const RouterInput& input,
-                                const RouterOutput& output, const ScoreTile& largest,
-                                TensorView noisy) const {
-  const LocalityQuota& quota = selector_.quota();
-  if (!quota.enabled()) return;
-  const int64_t length = input.sequence_length;
+void ScoreRouter::ChooseSequence(const Context& context, const RouterInput& input, int64_t first,
+                                 TensorView logits, TensorView expert_ids) const {
+  const int64_t end = first + input.sequence_length;
   WorkspaceFrame frame(*context.scratch);
-  const HomeChoice home = {context.scratch->Allocate(DType::kI32, {length, options_.top_k}),
-                           context.scratch->Allocate(input.x.dtype(), {length})};
-  const auto sums = SelectorSums(output.partials.cpu<double>());
-  for (int64_t first = 0; first < input.x.dim(0); first += length) {
-    for (int64_t begin = 0; begin < length; begin += kTileTokens) {
-      const int64_t end = std::min(begin + kTileTokens, length);
-      ScoreTile tile = FirstRows(largest, end - begin);
-      tile.latent.moments = SavedMoments(output, first + begin, first + end);
-      ComputeLogits(context, TileOfX(context, input, first + begin, first + end, noisy), tile);
-      ComputeScores(context, tile);
-      const HomeChoice part = {home.ids.Rows(begin, end), home.keys.Rows(begin, end)};
-      selector_.Select(context, tile, LabelsOf(input, first + begin, first + end),
-                       output.expert_ids.Rows(first + begin, first + end), sums, &part);
-    }
-    quota.Apply(context, home, output.expert_ids.Rows(first, first + length));
+  TensorView ranking = logits;
+  if (selector_.prefers_home()) {
+    // Gates and losses take the logits themselves.
+    ranking = context.scratch->Allocate(logits.dtype(), logits.shape());
+    DispatchFloat(logits.dtype(), [&]<typename T>() {
+      std::ranges::copy(logits.cpu<T>(), ranking.cpu<T>().begin());
+    });
+    selector_.AddLocality(context, RowsOrAbsent(input.nodes, first, end), ranking);
   }
+  parts_.sequence->Select(context, {input.training, ranking, input.token_ids.Rows(first, end)},
+                          expert_ids);
 }
 
 void ScoreRouter::SelectTile(const Context& context, const RouterInput& input,

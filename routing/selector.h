@@ -80,7 +80,9 @@ class Selector {
   void Choose(const Context& context, TensorView ranking, const TokenLabels& labels, TensorView ids,
               std::span<double> sums, const HomeChoice* home = nullptr) const;
   const LocalityQuota& quota() const { return quota_; }
-  // Adds locality's bias alone, for those who choose in another way.
+  // Locality's bias alone, for those who choose in another way: whether there is one, and adding
+  // it.
+  bool prefers_home() const { return locality_.enabled(); }
   void AddLocality(const Context& context, ConstTensorView nodes, TensorView ranking) const {
     locality_.AddTo(context, nodes, ranking);
   }
