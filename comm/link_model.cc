@@ -1,5 +1,6 @@
 #include "comm/link_model.h"
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -7,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
+#include "absl/types/span.h"
 #include "core/base/status_macros.h"
 
 namespace equipoise::comm {
@@ -17,28 +19,38 @@ constexpr std::array<LinkClass, kNumLinkClasses> kClasses = {LinkClass::kSelf, L
 // A minute a message, or a byte: beyond any network.
 constexpr double kMostSeconds = 60.0;
 
+// Seconds a message, and a byte: one rate, or one of each size.
+absl::Status ReadNumbers(absl::Span<const absl::string_view> words, Link& link) {
+  std::vector<double> numbers(words.size());
+  for (size_t i = 0; i < words.size(); ++i) {
+    if (absl::SimpleAtod(words[i], &numbers[i]) && numbers[i] > 0.0 && numbers[i] <= kMostSeconds) {
+      continue;
+    }
+    return absl::InvalidArgumentError(absl::StrCat(
+        "has '", words[i], "' where seconds should be: above 0, up to ", kMostSeconds));
+  }
+  link = Link(numbers[0], numbers[1]);
+  if (numbers.size() > 2) {
+    std::copy(numbers.begin() + 1, numbers.end(), link.seconds_per_byte.begin());
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ReadLine(const std::vector<absl::string_view>& words, LinkModel& links) {
-  if (words.size() != 3) {
+  constexpr size_t kMostWords = 2 + Link::kSizes.size();
+  if (words.size() != 3 && words.size() != kMostWords) {
     return absl::InvalidArgumentError(
         absl::StrCat("has ", words.size(),
-                     " words, not a link's name, its seconds a message and its seconds a byte"));
+                     " words, not a link's name, its seconds a message and its seconds a byte (one "
+                     "number, or ",
+                     Link::kSizes.size(), ")"));
   }
   for (const LinkClass link : kClasses) {
     if (words[0] != Name(link)) continue;
     if (links[link].known()) {
       return absl::InvalidArgumentError(absl::StrCat("names '", words[0], "' a second time"));
     }
-    double numbers[2];
-    for (size_t i = 0; i < 2; ++i) {
-      if (absl::SimpleAtod(words[i + 1], &numbers[i]) && numbers[i] > 0.0 &&
-          numbers[i] <= kMostSeconds) {
-        continue;
-      }
-      return absl::InvalidArgumentError(absl::StrCat(
-          "has '", words[i + 1], "' where seconds should be: above 0, up to ", kMostSeconds));
-    }
-    links[link] = {.latency = numbers[0], .seconds_per_byte = numbers[1]};
-    return absl::OkStatus();
+    return ReadNumbers(absl::MakeConstSpan(words).subspan(1), links[link]);
   }
   return absl::InvalidArgumentError(
       absl::StrCat("names a link '", words[0], "': there are self, node and remote"));
@@ -50,7 +62,27 @@ std::string Rate(double bytes_per_second) {
   return absl::StrFormat("%.0f kB/s", bytes_per_second * 1e-3);
 }
 
+std::string Rates(const Link& link) {
+  const double first = link.seconds_per_byte.front();
+  const double last = link.seconds_per_byte.back();
+  if (std::fabs(last / first - 1.0) < 0.1) return Rate(1.0 / last);
+  return absl::StrCat(Rate(1.0 / first), " to ", Rate(1.0 / last));
+}
+
 }  // namespace
+
+double Link::Seconds(double bytes) const {
+  double size = 0.0;
+  double seconds = 0.0;
+  double slope = 0.0;
+  for (size_t i = 0; i < kSizes.size(); ++i) {
+    slope = std::max(0.0, (kSizes[i] * seconds_per_byte[i] - seconds) / (kSizes[i] - size));
+    if (bytes <= kSizes[i] || i + 1 == kSizes.size()) break;
+    seconds += slope * (kSizes[i] - size);
+    size = kSizes[i];
+  }
+  return seconds + slope * (bytes - size);
+}
 
 absl::string_view Name(LinkClass link) {
   constexpr std::array<absl::string_view, kNumLinkClasses> kNames = {"self", "node", "remote"};
@@ -65,11 +97,16 @@ bool LinkModel::Covers(const Topology& topology) const {
 }
 
 std::string LinksToText(const LinkModel& links) {
-  std::string text = "# Links between ranks: class, seconds a message, seconds a byte\n";
+  std::string text =
+      "# Links between ranks: class, seconds a message, seconds a byte (one rate, or of pieces of "
+      "128 KiB, 512 KiB and 2 MiB)\n";
   for (const LinkClass link : kClasses) {
     if (!links[link].known()) continue;
-    absl::StrAppendFormat(&text, "%s %.9g %.9g\n", Name(link), links[link].latency,
-                          links[link].seconds_per_byte);
+    const auto& rates = links[link].seconds_per_byte;
+    const bool one_rate = rates.front() == rates[1] && rates[1] == rates.back();
+    absl::StrAppendFormat(&text, "%s %.9g %.9g", Name(link), links[link].latency, rates[0]);
+    if (!one_rate) absl::StrAppendFormat(&text, " %.9g %.9g", rates[1], rates[2]);
+    text += "\n";
   }
   return text;
 }
@@ -96,7 +133,7 @@ std::string Describe(const LinkModel& links) {
   for (const LinkClass link : kClasses) {
     if (!links[link].known()) continue;
     absl::StrAppendFormat(&text, "%s%s %.3g us, %s", text.empty() ? "" : "; ", Name(link),
-                          links[link].latency * 1e6, Rate(1.0 / links[link].seconds_per_byte));
+                          links[link].latency * 1e6, Rates(links[link]));
   }
   return text.empty() ? "none" : text;
 }

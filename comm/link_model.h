@@ -11,13 +11,25 @@
 
 namespace equipoise::comm {
 
-// What a link costs: `latency` seconds a message and `seconds_per_byte`. Hockney's model (The
-// communication challenge for MPP, 1994). Both 0: not known, and free.
+// What a link costs: `latency` seconds a message, and what is in it by its size. Hockney's model
+// (The communication challenge for MPP, 1994) with bends: a network that lets a first burst pass,
+// or whose queues drop what comes too fast, has no one rate. All 0: not known, and free.
 struct Link {
-  double latency = 0.0;
-  double seconds_per_byte = 0.0;
+  // Bytes of the pieces that the rates are of, ascending.
+  static constexpr std::array<double, 3> kSizes = {131072.0, 524288.0, 2097152.0};
 
-  bool known() const { return latency > 0.0 || seconds_per_byte > 0.0; }
+  Link() = default;
+  // One rate for all sizes.
+  Link(double latency, double seconds_per_byte)
+      : latency(latency), seconds_per_byte{seconds_per_byte, seconds_per_byte, seconds_per_byte} {}
+
+  bool known() const { return latency > 0.0 || seconds_per_byte[0] > 0.0; }
+  // Seconds of `bytes`, without the latency: along lines through 0 and the pieces of kSizes, and
+  // beyond them along the last one. Never falls with the bytes.
+  double Seconds(double bytes) const;
+
+  double latency = 0.0;
+  std::array<double, 3> seconds_per_byte = {};  // on average over a piece of each size
 };
 
 // The links of a job, by class. A value; the same on all ranks.
@@ -41,15 +53,18 @@ class LinkModel {
 // As files and the configuration spell them: "self", "node", "remote".
 absl::string_view Name(LinkClass link);
 
-// A line for each known class: its name, seconds a message, seconds a byte, nine digits. Empty
-// lines and what follows # are no part of it.
+// A line for each known class: its name, seconds a message, and seconds a byte, one number, or one
+// for pieces of each of Link::kSizes; nine digits. Empty lines and what follows # are no part of
+// it.
 //
-//   remote 6.1e-05 9.2e-09    # 1 Gbit/s
+//   remote 6.1e-05 9.2e-09                      # 1 Gbit/s
+//   remote 4.6e-05 8.3e-09 8.9e-09 1.2e-08      # slower when it is full
 std::string LinksToText(const LinkModel& links);
 // InvalidArgument names the line and what is wrong with it. Classes without a line stay unknown.
 absl::StatusOr<LinkModel> LinksFromText(absl::string_view text);
 
-// For people: "node 4.2 us, 2.1 GB/s; remote 61 us, 109 MB/s".
+// For people: "node 4.2 us, 2.1 GB/s; remote 61 us, 121 to 84 MB/s", short pieces and long ones
+// where they differ.
 std::string Describe(const LinkModel& links);
 
 }  // namespace equipoise::comm

@@ -1,7 +1,9 @@
 #include "comm/measure_links.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <iterator>
@@ -22,11 +24,12 @@ namespace {
 
 constexpr int64_t kRowElements = 256;  // of 4 bytes: pieces are cut into rows of 1 KiB
 constexpr int64_t kRowBytes = kRowElements * 4;
-constexpr int64_t kFirstRows = 256;  // 256 KiB
-constexpr int64_t kMostRows = 4096;  // 4 MiB
+// Rows of the longest pieces: inside a node shorter ones tell as much.
+constexpr int64_t kMostRows = 2048;
 constexpr int64_t kMostRowsInside = 512;
 // Of one size, back to back. The first is not timed: networks let a first burst pass unhindered.
 constexpr int kRounds = 3;
+constexpr size_t kMostRepeats = 7;
 constexpr int kMessages = 4;
 constexpr int kRepeats = 20;  // of small messages
 constexpr int kLeastRepeats = 6;
@@ -54,29 +57,47 @@ class Probe {
   absl::StatusOr<Link> Measure(int64_t most_rows, const Round& round) {
     Link link;
     EQ_ASSIGN_OR_RETURN(link.latency, MeasureLatency(round));
-    int64_t rows = kFirstRows;
-    const auto large = [&] { return round(rows, kRowElements); };
-    EQ_ASSIGN_OR_RETURN(double seconds, Time(kRounds, 1, large));
-    // Long messages fare worse where a network drops what its queues do not hold, so the size is
-    // what half of the time that is left is enough for.
-    const double larger = 0.5 * (budget_ - spent_) / (kRounds * std::max(seconds, 1e-9));
-    if (larger > 1.0) {
-      rows = static_cast<int64_t>(
-          std::min(static_cast<double>(rows) * larger, static_cast<double>(most_rows)));
-      EQ_ASSIGN_OR_RETURN(seconds, Time(kRounds, 1, large));
+    // Seconds of a round by size, in every repeat. All sizes take turns, so that a busy moment is
+    // nobody's own.
+    std::array<std::vector<double>, Link::kSizes.size()> samples;
+    for (size_t repeat = 0; repeat < kMostRepeats; ++repeat) {
+      for (size_t i = 0; i < samples.size(); ++i) {
+        const auto rows = static_cast<int64_t>(Link::kSizes[i]) / kRowBytes;
+        if (rows > most_rows || !HasTimeFor(samples, i)) break;
+        EQ_ASSIGN_OR_RETURN(const double seconds,
+                            Time(kRounds, 1, [&] { return round(rows, kRowElements); }));
+        samples[i].push_back(seconds);
+      }
     }
-    // The fastest repeat: other work on the machine only ever adds.
-    while (spent_ + kRounds * seconds < budget_) {
-      EQ_ASSIGN_OR_RETURN(const double again, Time(kRounds, 1, large));
-      seconds = std::min(seconds, again);
+    for (size_t i = 0; i < samples.size(); ++i) {
+      if (samples[i].empty()) {  // taken for as fast as the longest that was measured
+        link.seconds_per_byte[i] = link.seconds_per_byte[i - 1];
+        continue;
+      }
+      const double seconds = Median(samples[i]);
+      // What a message costs may be more than what is in it.
+      link.seconds_per_byte[i] = std::max(seconds - link.latency, 0.05 * seconds) / Link::kSizes[i];
     }
-    // What a message costs may be more than what is in it.
-    link.seconds_per_byte =
-        std::max(seconds - link.latency, 0.05 * seconds) / static_cast<double>(rows * kRowBytes);
     return link;
   }
 
  private:
+  static double Median(std::vector<double> values) {
+    const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+    std::nth_element(values.begin(), middle, values.end());
+    return *middle;
+  }
+
+  // Whether another repeat of size `i` ends within the budget; the very first is taken in any case.
+  template <typename Samples>
+  bool HasTimeFor(const Samples& samples, size_t i) const {
+    if (samples[0].empty()) return true;
+    const size_t known = samples[i].empty() ? i - 1 : i;
+    if (samples[known].empty()) return false;
+    const double seconds = samples[known].back() * Link::kSizes[i] / Link::kSizes[known];
+    return spent_ + kRounds * seconds < budget_;
+  }
+
   // Of messages one after the other, a few times at least: a rank that waits for its turn on a core
   // waits for milliseconds.
   absl::StatusOr<double> MeasureLatency(const Round& round) {
@@ -209,7 +230,6 @@ absl::StatusOr<LinkModel> MeasureLinks(Communicator& group, const Topology& topo
   for (const TensorView buffer : {from, to}) Fill(context, 0.0, buffer);  // memory that is there
   const auto measure = [&](LinkClass link, double share, const Probe::Round& round) {
     Probe probe(group, context, share * absl::ToDoubleSeconds(options.budget));
-    // Inside a node short messages tell as much, and many of them find a quiet moment.
     const int64_t most_rows = link == LinkClass::kRemote ? kMostRows : kMostRowsInside;
     absl::StatusOr<Link> measured = probe.Measure(most_rows, round);
     if (measured.ok()) links[link] = *measured;
@@ -239,7 +259,8 @@ absl::StatusOr<LinkModel> ResolveLinks(Communicator& group, const Topology& topo
   {
     std::vector<double> numbers;
     for (const LinkClass link : kClasses) {
-      numbers.insert(numbers.end(), {given[link].latency, given[link].seconds_per_byte});
+      numbers.push_back(given[link].latency);
+      for (const double rate : given[link].seconds_per_byte) numbers.push_back(rate);
     }
     const WorkspaceFrame frame(*context.scratch);
     const TensorView shared =
@@ -247,8 +268,10 @@ absl::StatusOr<LinkModel> ResolveLinks(Communicator& group, const Topology& topo
     MirrorToDevice<double>(context, numbers, shared);
     EQ_RETURN_IF_ERROR(Broadcast(group, context, shared, 0, {.name = "costs of links"}));
     MirrorToHost<double>(context, shared, std::span<double>(numbers));
-    for (size_t i = 0; i < std::size(kClasses); ++i) {
-      links[kClasses[i]] = {numbers[2 * i], numbers[2 * i + 1]};
+    auto next = numbers.begin();
+    for (const LinkClass link : kClasses) {
+      links[link].latency = *next++;
+      for (double& rate : links[link].seconds_per_byte) rate = *next++;
     }
   }
   if (links.Covers(topology)) return links;

@@ -28,7 +28,7 @@ struct Load {
   }
   double Seconds(const Link& link, double row_bytes) const {
     return static_cast<double>(messages) * link.latency +
-           static_cast<double>(rows) * row_bytes * link.seconds_per_byte;
+           link.Seconds(static_cast<double>(rows) * row_bytes);
   }
 };
 
@@ -50,7 +50,7 @@ double PhaseSeconds(const Topology& topology, const LinkModel& links, const RowM
     const double kept = static_cast<double>(rows.at(rank, rank)) * row_bytes;
     const Link& link = links[LinkClass::kNode];
     inside = std::max(inside, std::max(out.Seconds(link, row_bytes), in.Seconds(link, row_bytes)) +
-                                  kept * links[LinkClass::kSelf].seconds_per_byte);
+                                  links[LinkClass::kSelf].Seconds(kept));
     Node& node = nodes[static_cast<size_t>(topology.node_of(rank))];
     node.out.rows += out_across.rows;
     node.in.rows += in_across.rows;
@@ -138,8 +138,7 @@ RowMatrix TotalRows(const ExchangeTraffic& traffic) {
 double TransferSeconds(const Topology& topology, const LinkModel& links,
                        const ExchangeTraffic& traffic, double row_bytes) {
   const int64_t gathered = *std::max_element(traffic.gathered.begin(), traffic.gathered.end());
-  double seconds =
-      static_cast<double>(gathered) * row_bytes * links[LinkClass::kSelf].seconds_per_byte;
+  double seconds = links[LinkClass::kSelf].Seconds(static_cast<double>(gathered) * row_bytes);
   for (const RowMatrix& phase : traffic.phases) {
     seconds += PhaseSeconds(topology, links, phase, row_bytes);
   }

@@ -39,8 +39,7 @@ RowMatrix TotalRows(const ExchangeTraffic& traffic);
 
 // Seconds of one transfer of rows of `row_bytes`. A phase ends when its busiest link is done, and a
 // link takes its messages' latencies, one after the other, and its bytes:
-//   inside:  the most of any rank of (messages * latency + bytes * seconds_per_byte), sent or
-//   received,
+//   inside:  the most of any rank of (messages * latency + Link::Seconds(bytes)), sent or received,
 //            over kNode, and bytes it keeps over kSelf;
 //   across:  the most of any node, sent or received, over kRemote; its messages are those of its
 //            busiest rank.

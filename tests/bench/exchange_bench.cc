@@ -158,8 +158,9 @@ class Layer {
 // Of all points.
 struct Totals {
   std::vector<double> errors;  // of predictions, relative
-  double worst_loss = 0.0;     // of what "auto" chose to the best
-  int64_t bytes_across = 0;    // that the runs' plans send between nodes, without counts
+  std::vector<double> median_errors;
+  double worst_loss = 0.0;   // of what "auto" chose to the best
+  int64_t bytes_across = 0;  // that the runs' plans send between nodes, without counts
 };
 
 struct Result {
@@ -182,11 +183,13 @@ void Print(const Point& point, const std::vector<Result>& results, const std::st
     const double seconds = fastest(result);
     const double error = result.predicted / seconds - 1.0;
     totals.errors.push_back(std::abs(error));
+    totals.median_errors.push_back(std::abs(result.predicted / Median(result.seconds) - 1.0));
     if (best == 0.0 || seconds < best) best = seconds;
     if (result.name == chosen) chosen_seconds = seconds;
-    std::printf("T %5lld E %3d K %d  %-16s predicted %8.2f ms  measured %8.2f ms  %+6.1f %%\n",
-                static_cast<long long>(point.tokens), point.experts, point.top_k,
-                result.name.c_str(), result.predicted * 1e3, seconds * 1e3, error * 100.0);
+    std::printf(
+        "T %5lld E %3d K %d  %-16s predicted %8.2f ms  measured %8.2f ms (median %.2f) %+6.1f %%\n",
+        static_cast<long long>(point.tokens), point.experts, point.top_k, result.name.c_str(),
+        result.predicted * 1e3, seconds * 1e3, Median(result.seconds) * 1e3, error * 100.0);
   }
   if (chosen.empty()) return;
   const double loss = chosen_seconds / best - 1.0;
@@ -264,6 +267,7 @@ absl::Status RunRank(comm::Communicator& world) {
     std::printf(
         "median error of the predictions %.1f %%; auto at most %.1f %% slower than the best\n",
         Median(totals.errors) * 100.0, totals.worst_loss * 100.0);
+    std::printf("against medians %.1f %%\n", Median(totals.median_errors) * 100.0);
   } else {
     std::printf("bytes across by the plans: %lld\n", static_cast<long long>(totals.bytes_across));
   }

@@ -4,16 +4,21 @@
 #include <utility>
 #include <vector>
 
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
 namespace equipoise::comm {
 namespace {
+
+using ::testing::Each;
+using ::testing::ElementsAre;
 
 LinkModel Example() {
   LinkModel links;
   links[LinkClass::kSelf] = {2.5e-8, 1.0 / 3e10};
   links[LinkClass::kNode] = {1.7e-5, 1.0 / 2.3e9};
   links[LinkClass::kRemote] = {8.7e-5, 1.0 / 85e6};
+  links[LinkClass::kRemote].seconds_per_byte = {1.0 / 121e6, 1.0 / 110e6, 1.0 / 85e6};
   return links;
 }
 
@@ -27,27 +32,50 @@ TEST(LinkModel, ComesBackFromItsText) {
   ASSERT_TRUE(read.ok()) << read.status();
   for (const LinkClass link : {LinkClass::kSelf, LinkClass::kNode, LinkClass::kRemote}) {
     EXPECT_NEAR((*read)[link].latency, links[link].latency, 1e-8 * links[link].latency);
-    EXPECT_NEAR((*read)[link].seconds_per_byte, links[link].seconds_per_byte,
-                1e-8 * links[link].seconds_per_byte);
+    for (size_t i = 0; i < Link::kSizes.size(); ++i) {
+      const double rate = links[link].seconds_per_byte[i];
+      EXPECT_NEAR((*read)[link].seconds_per_byte[i], rate, 1e-8 * rate);
+    }
   }
   // What was written once is read and written the same ever after.
   EXPECT_EQ(LinksToText(*read), LinksToText(links));
 }
 
 TEST(LinkModel, ReadsWhatAPersonWrites) {
-  const auto links =
-      LinksFromText("\n# by hand\n  remote\t1e-4 8e-9  # 1 Gbit/s\r\n\nself 1e-8 1e-10");
+  const auto links = LinksFromText(
+      "\n# by hand\n  remote\t1e-4 8e-9  # 1 Gbit/s\r\n\nself 1e-8 1e-10 2e-10 4e-10");
   ASSERT_TRUE(links.ok()) << links.status();
   EXPECT_EQ((*links)[LinkClass::kRemote].latency, 1e-4);
-  EXPECT_EQ((*links)[LinkClass::kRemote].seconds_per_byte, 8e-9);
-  EXPECT_EQ((*links)[LinkClass::kSelf].seconds_per_byte, 1e-10);
+  EXPECT_THAT((*links)[LinkClass::kRemote].seconds_per_byte, Each(8e-9));
+  EXPECT_THAT((*links)[LinkClass::kSelf].seconds_per_byte, ElementsAre(1e-10, 2e-10, 4e-10));
   EXPECT_FALSE((*links)[LinkClass::kNode].known());
   EXPECT_EQ(LinksToText(LinkModel()), LinksToText(*LinksFromText("")));
 }
 
+TEST(Link, TakesALineBetweenItsSizesAndGoesOnAlongTheLast) {
+  const double size = 1024.0 * 128.0;
+  ASSERT_THAT(Link::kSizes, ElementsAre(size, 4 * size, 16 * size));
+  Link link(1e-3, 0.0);
+  link.seconds_per_byte = {1.0 / size, 2.0 / size, 3.0 / size};  // in all 1, 8 and 48 seconds
+  EXPECT_DOUBLE_EQ(link.Seconds(0.0), 0.0);
+  EXPECT_DOUBLE_EQ(link.Seconds(size / 4), 0.25);
+  EXPECT_DOUBLE_EQ(link.Seconds(size), 1.0);
+  EXPECT_DOUBLE_EQ(link.Seconds(2 * size), 1.0 + 7.0 / 3.0);
+  EXPECT_DOUBLE_EQ(link.Seconds(4 * size), 8.0);
+  EXPECT_DOUBLE_EQ(link.Seconds(16 * size), 48.0);
+  EXPECT_DOUBLE_EQ(link.Seconds(28 * size), 88.0);
+  // One rate is one rate, and more bytes never take less time.
+  EXPECT_DOUBLE_EQ(Link(1e-3, 1e-9).Seconds(12345678.0), 12345678.0e-9);
+  link.seconds_per_byte = {1.0 / size, 0.1 / size, 0.01 / size};
+  EXPECT_DOUBLE_EQ(link.Seconds(100 * size), 1.0);
+}
+
 TEST(LinkModel, NamesTheLineThatIsWrong) {
-  EXPECT_EQ(ErrorOf("self 1 1\nnode 1"),
-            "line 2 has 2 words, not a link's name, its seconds a message and its seconds a byte");
+  EXPECT_EQ(
+      ErrorOf("self 1 1\nnode 1"),
+      "line 2 has 2 words, not a link's name, its seconds a message and its seconds a byte (one "
+      "number, or 3)");
+  EXPECT_FALSE(LinksFromText("node 1e-5 1e-9 1e-9").ok());
   EXPECT_EQ(ErrorOf("\nfar 1e-5 1e-9"),
             "line 2 names a link 'far': there are self, node and remote");
   EXPECT_EQ(ErrorOf("node 1e-5 1e-9\nnode 1e-5 1e-9"), "line 2 names 'node' a second time");
@@ -77,7 +105,7 @@ TEST(LinkModel, CoversATopologyWhenEveryClassInItIsKnown) {
 TEST(LinkModel, DescribesItself) {
   EXPECT_EQ(Describe(LinkModel()), "none");
   EXPECT_EQ(Describe(Example()),
-            "self 0.025 us, 30.0 GB/s; node 17 us, 2.3 GB/s; remote 87 us, 85 MB/s");
+            "self 0.025 us, 30.0 GB/s; node 17 us, 2.3 GB/s; remote 87 us, 121 MB/s to 85 MB/s");
 }
 
 }  // namespace

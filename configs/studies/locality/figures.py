@@ -3,8 +3,8 @@
 
 Usage: configs/studies/locality/figures.py OUT [--to docs/studies]
 
-OUT is what timing.sh and the quality sweeps wrote to: OUT/CLUSTER/k1, OUT/CLUSTER/k8, OUT/quality_k1,
-OUT/quality_k8; what is missing is left out. Writes locality.tables.md, locality-time.svg. Needs
+OUT is what timing.sh and the quality sweeps wrote to: OUT/CLUSTER/k1, OUT/CLUSTER/k8,
+OUT/CLUSTER/k8_groups, OUT/quality_k1, OUT/quality_k8, OUT/quality_k8_four; what is missing is left out. Writes locality.tables.md, locality-time.svg. Needs
 matplotlib (Debian: python3-matplotlib).
 """
 
@@ -19,6 +19,9 @@ from study import finished_trials, gini, interval, mean, pooled_counts
 
 LAST = 6  # steps that a timing counts
 BASELINES = ("softmax", "hash")
+# Rows with a preference for home -> the row without it whose bytes theirs are compared with.
+TWINS = {"softmax_local": "softmax", "lpr_local": "lpr", "lpr_auto": "lpr_dedup",
+         "lpr_all": "lpr_dedup", "lpr_quota_all": "lpr_dedup", "lpr_groups_all": "lpr_dedup"}
 
 
 def trials(folder):
@@ -49,18 +52,21 @@ def write_timing(out, page):
     found = {}
     for cluster in sorted(p for p in out.iterdir() if p.is_dir()):
         for k in (1, 8):
+            folders = (cluster / f"k{k}", cluster / f"k{k}_groups")
             rows = {name: Timing(next(iter(seeds.values())))
-                    for name, seeds in trials(cluster / f"k{k}").items()}
+                    for folder in folders for name, seeds in trials(folder).items()}
             if not rows:
                 continue
             found[cluster.name, k] = rows
             page.write(f"\n**{cluster.name}, K {k}**\n\n| row | ms a step | against `softmax` | against "
-                       "`hash` | MB across a step | copies at home |\n|" + " --- |" * 6 + "\n")
+                       "`hash` | MB across a step | against its twin | copies at home |\n|" + " --- |" * 7 + "\n")
             for name, row in rows.items():
                 against = [f"{100 * (row.seconds / rows[base].seconds - 1):+.0f} %"
                            if base in rows else "" for base in BASELINES]
+                twin = rows.get(TWINS.get(name))
+                fewer = f"{100 * (row.remote / twin.remote - 1):+.0f} %" if twin else ""
                 page.write(f"| `{name}` | {1e3 * row.seconds:.0f} | {against[0]} | {against[1]} "
-                           f"| {row.remote:.1f} | {row.share:.2f} |\n")
+                           f"| {row.remote:.1f} | {fewer} | {row.share:.2f} |\n")
     return found
 
 
@@ -74,11 +80,13 @@ def home_share(metrics):
     return mean(layer["home_share"] for row in steps for layer in row["moe"])
 
 
-def write_quality(out, k, page):
-    rows = trials(out / f"quality_k{k}")
+def write_quality(folder, title, page, twins):
+    """Rows of a quality sweep; `twins`, rows without a preference, from another. Returns the rows."""
+    rows = trials(folder)
     if not rows:
-        return
-    page.write(f"\n**Loss, K {k}**, three seeds; each row minus its twin without locality, seed by "
+        return rows
+    rows = {**twins, **rows}
+    page.write(f"\n**Loss, {title}**, three seeds; each row minus its twin without locality, seed by "
                "seed\n\n| row | validation loss | minus its twin | copies at home | Gini, worst layer |\n|"
                + " --- |" * 5 + "\n")
     losses = {name: {seed: next(row["validation"]["loss"] for row in reversed(metrics)
@@ -94,6 +102,7 @@ def write_quality(out, k, page):
                    f"{interval(list(own.values())):.4f} | {gap} "
                    f"| {mean(home_share(m) for m in seeds.values()):.3f} "
                    f"| {mean(pooled_gini(m) for m in seeds.values()):.3f} |\n")
+    return rows
 
 
 def plot(plt, timings, out):
@@ -130,8 +139,10 @@ def main():
     options.to.mkdir(parents=True, exist_ok=True)
     with open(options.to / "locality.tables.md", "w", encoding="utf-8") as page:
         timings = write_timing(options.out, page)
-        for k in (1, 8):
-            write_quality(options.out, k, page)
+        write_quality(options.out / "quality_k1", "K 1, two nodes", page, {})
+        two = write_quality(options.out / "quality_k8", "K 8, two nodes", page, {})
+        write_quality(options.out / "quality_k8_four", "K 8, four nodes", page,
+                      {name: seeds for name, seeds in two.items() if name == "lpr"})
     if timings:
         plot(plt, timings, options.to / "locality-time.svg")
 

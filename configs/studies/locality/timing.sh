@@ -23,4 +23,8 @@ for cluster in "${clusters[@]}"; do
   for k in 1 8; do
     "$equipoise" sweep run "$here/timing_k$k.textproto" --out "$out/$cluster/k$k" --jobs 1
   done
+  groups=$here/timing_k8_groups_${BASH_REMATCH[1]}.textproto
+  if [[ -f $groups ]]; then
+    "$equipoise" sweep run "$groups" --out "$out/$cluster/k8_groups" --jobs 1
+  fi
 done

@@ -86,7 +86,7 @@ TEST(Loader, LinksComeFromAFileAndFieldsOverIt) {
   ASSERT_TRUE(loaded.ok()) << loaded.status().message();
   const comm::LinkModel& read = loaded->options.train.layout.links;
   EXPECT_EQ(read[comm::LinkClass::kNode].latency, 2e-5);
-  EXPECT_EQ(read[comm::LinkClass::kNode].seconds_per_byte, 3e-9);
+  EXPECT_THAT(read[comm::LinkClass::kNode].seconds_per_byte, ::testing::Each(3e-9));
   EXPECT_EQ(read[comm::LinkClass::kRemote].latency, 1e-4);
   EXPECT_FALSE(read[comm::LinkClass::kSelf].known());
 
