@@ -22,8 +22,10 @@ enum Column : size_t {
   kMeanRows = kBytes + comm::kNumLinkClasses,
   kMaxRows,
   kPredicted,  // summed over groups
-  kMeasured,   // summed over ranks
-  kRuns,       // of each algorithm
+  kMeasured,   // summed over ranks, like the next two
+  kExposed,
+  kHidden,
+  kRuns,  // of each algorithm
   kNumColumns = kRuns + std::size(kAlgorithms),
 };
 
@@ -110,6 +112,11 @@ void ExchangeLog::StopClock(const PhaseTimers& timers, int index) {
   Layer(index)[kMeasured] += Spent(timers) - clock_start_;
 }
 
+void ExchangeLog::RecordTimes(int index, const comm::TransferTimes& times) {
+  Layer(index)[kExposed] += times.blocked;
+  Layer(index)[kHidden] += times.hidden();
+}
+
 ExchangeSums ExchangeLog::OfLayer(int index) const {
   const std::span<const double> layer = std::span(sums_).subspan(LayersEnd(index), LayersEnd(1));
   const double ranks = options_.world.num_ranks();
@@ -125,6 +132,8 @@ ExchangeSums ExchangeLog::OfLayer(int index) const {
   sums.predicted_seconds =
       layer[kPredicted] * static_cast<double>(options_.world_rank.size()) / ranks;
   sums.measured_seconds = layer[kMeasured] / ranks;
+  sums.exposed_seconds = layer[kExposed] / ranks;
+  sums.hidden_seconds = layer[kHidden] / ranks;
   const auto runs = layer.subspan(kRuns, std::size(kAlgorithms));
   sums.algorithm = kAlgorithms[std::max_element(runs.begin(), runs.end()) - runs.begin()];
   const auto loads = layer.subspan(kNumColumns);

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "comm/exchange/transfer.h"
 #include "comm/link_model.h"
 #include "comm/topology.h"
 #include "core/telemetry/timers.h"
@@ -29,8 +30,11 @@ struct ExchangeSums {
   double mean_rows = 0.0;
   double max_rows = 0.0;
   double predicted_seconds = 0.0;  // of one rank
-  double measured_seconds = 0.0;   // mean over ranks
-  std::string algorithm;           // that ran most often
+  double measured_seconds = 0.0;   // mean over ranks, like the two below
+  // Of the time in which transfers were under way: the rank waited for them, or computed meanwhile.
+  double exposed_seconds = 0.0;
+  double hidden_seconds = 0.0;
+  std::string algorithm;  // that ran most often
   // [R] copies that were sent to the experts of each rank of a group, summed over groups.
   std::vector<double> rank_loads = {};
 };
@@ -63,6 +67,8 @@ class ExchangeLog {
   // Counts for the layer what `timers` spend on dispatch and combine in between.
   void StartClock(const PhaseTimers& timers);
   void StopClock(const PhaseTimers& timers, int index);
+  // A pass's transfers of the layer, by this rank's clock.
+  void RecordTimes(int index, const comm::TransferTimes& times);
 
   // This rank's share of the sums, to be added up over the ranks of the world and given back.
   std::span<double> sums() { return sums_; }

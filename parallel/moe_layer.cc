@@ -205,7 +205,7 @@ absl::Status MoeLayer::RunExperts(const StepContext& context, const MicroBatch& 
   for (size_t i = 0; i < saved.chunks.size(); ++i) {
     EQ_ASSIGN_OR_RETURN(saved.chunks[i].returned, returning[i].Wait());
   }
-  return Drain();
+  return Drain(context);
 }
 
 absl::Status MoeLayer::BackwardExperts(const StepContext& context, const Saved& saved,
@@ -248,14 +248,15 @@ absl::Status MoeLayer::BackwardExperts(const StepContext& context, const Saved& 
                            .status());
   }
   const ScopedPhase phase(context.timers, Phase::kDispatch);
-  return Drain();
+  return Drain(context);
 }
 
-absl::Status MoeLayer::Drain() {
+absl::Status MoeLayer::Drain(const StepContext& context) {
   EQ_RETURN_IF_ERROR(exchange_.Drain());
   const comm::TransferTimes times = exchange_.queue().TakeTimes();
   times_.in_flight += times.in_flight;
   times_.blocked += times.blocked;
+  if (context.exchange_log != nullptr) context.exchange_log->RecordTimes(index_, times);
   return absl::OkStatus();
 }
 

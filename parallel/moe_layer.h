@@ -90,8 +90,8 @@ class MoeLayer {
   };
   absl::Status BackwardExperts(const StepContext& context, const Saved& saved, ConstTensorView dh,
                                const Gradients& gradients);
-  // Ends a pass: no transfer is under way afterwards.
-  absl::Status Drain();
+  // Ends a pass: no transfer is under way afterwards, and telemetry has its times.
+  absl::Status Drain(const StepContext& context);
   routing::RouterInput InputOf(const MicroBatch& batch, const Saved& saved) const;
 
   const ModelOptions options_;

@@ -60,6 +60,8 @@ ExchangeRecord ReportExchange(const ExchangeSums& sums) {
   record.remote_bytes = static_cast<int64_t>(sums.bytes[2]);
   record.predicted_seconds = sums.predicted_seconds;
   record.measured_seconds = sums.measured_seconds;
+  record.exposed_seconds = sums.exposed_seconds;
+  record.hidden_seconds = sums.hidden_seconds;
   return record;
 }
 

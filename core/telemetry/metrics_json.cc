@@ -56,6 +56,8 @@ Json ToJson(const ExchangeRecord& exchange) {
   object["remote_bytes"] = exchange.remote_bytes;
   object["predicted_seconds"] = exchange.predicted_seconds;
   object["measured_seconds"] = exchange.measured_seconds;
+  object["exposed_seconds"] = exchange.exposed_seconds;
+  object["hidden_seconds"] = exchange.hidden_seconds;
   object["balance_efficiency"] = exchange.balance_efficiency;
   return object;
 }

@@ -27,6 +27,8 @@ void AddLayer(const LayerRecord& layer, std::vector<Scalar>& scalars) {
     add("moe_remote_bytes", static_cast<double>(layer.exchange->remote_bytes));
     add("moe_exchange_predicted_seconds", layer.exchange->predicted_seconds);
     add("moe_exchange_measured_seconds", layer.exchange->measured_seconds);
+    add("moe_exchange_exposed_seconds", layer.exchange->exposed_seconds);
+    add("moe_exchange_hidden_seconds", layer.exchange->hidden_seconds);
     add("moe_balance_efficiency", layer.exchange->balance_efficiency);
   }
   if (layer.rank_loads.empty()) return;

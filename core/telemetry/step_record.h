@@ -54,6 +54,9 @@ struct ExchangeRecord {
   // By the cost model, and spent on dispatch and combine: mean over ranks.
   double predicted_seconds = 0.0;
   double measured_seconds = 0.0;
+  // While transfers were under way, mean over ranks: waited for, and covered by computing.
+  double exposed_seconds = 0.0;
+  double hidden_seconds = 0.0;
   double balance_efficiency = 1.0;  // rows computed: mean over most of any rank; 1 is even
 };
 

@@ -111,7 +111,7 @@ std::string PredictionChart(const RunHistory& run, size_t number) {
   chart.text = {absl::StrCat("chart-exchange-", number),
                 "Seconds of the exchange: predicted and measured", "",
                 "Predicted for the transfers alone from what links cost; measured with waiting for "
-                "slower ranks."};
+                "slower ranks. Exposed: waiting for transfers that no computing covered."};
   chart.x_label = "step";
   chart.y_label = "seconds";
   chart.include = 0.0;
@@ -123,7 +123,13 @@ std::string PredictionChart(const RunHistory& run, size_t number) {
   chart.curves.back().dashed = true;
   chart.text.summary =
       absl::StrCat("Means: measured ", FormatFigure(layer->measured_seconds.mean()),
-                   " s, predicted ", FormatFigure(layer->predicted_seconds.mean()), " s.");
+                   " s, predicted ", FormatFigure(layer->predicted_seconds.mean()), " s");
+  if (!layer->exposed_seconds.empty()) {
+    chart.curves.push_back(MakeCurve("exposed" + name, layer->exposed_seconds, 2));
+    absl::StrAppend(&chart.text.summary, ", exposed ", FormatFigure(layer->exposed_seconds.mean()),
+                    " s");
+  }
+  absl::StrAppend(&chart.text.summary, ".");
   return DrawLineChart(chart);
 }
 

@@ -78,6 +78,7 @@ constexpr LayerNumber kExchangeNumbers[] = {
     {"node_share", &LayerRow::node_share},
     {"predicted_seconds", &LayerRow::predicted_seconds},
     {"measured_seconds", &LayerRow::measured_seconds},
+    {"exposed_seconds", &LayerRow::exposed_seconds},
     {"balance_efficiency", &LayerRow::balance_efficiency},
 };
 

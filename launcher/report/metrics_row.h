@@ -32,6 +32,7 @@ struct LayerRow {
   double node_share = kAbsent;
   double predicted_seconds = kAbsent;
   double measured_seconds = kAbsent;
+  double exposed_seconds = kAbsent;
   double balance_efficiency = kAbsent;
   // In `validation` only: counts by domain.
   std::vector<std::pair<std::string, std::vector<int64_t>>> domain_counts;

@@ -70,6 +70,7 @@ void AddLayers(const MetricsRow& row, RunHistory& run) {
     to.node_share.Add(row.step, from.node_share);
     to.predicted_seconds.Add(row.step, from.predicted_seconds);
     to.measured_seconds.Add(row.step, from.measured_seconds);
+    to.exposed_seconds.Add(row.step, from.exposed_seconds);
     if (!run.counts_from_router_log) AddCounts(row.step, from.counts, to);
     efficiency += from.balance_efficiency;
   }

@@ -42,6 +42,7 @@ struct LayerHistory {
   Series node_share;
   Series predicted_seconds;
   Series measured_seconds;
+  Series exposed_seconds;
   LoadGrid load;
   CountWindow last_counts;
 };

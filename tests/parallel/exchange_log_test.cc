@@ -6,12 +6,14 @@
 #include <algorithm>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <numeric>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "comm/backends/thread/run_ranks.h"
+#include "comm/exchange/transfer.h"
 #include "core/base/status_macros.h"
 #include "core/device/device.h"
 #include "gtest/gtest.h"
@@ -25,14 +27,21 @@ constexpr int64_t kSequences = 8;
 constexpr double kTokens = kSequences * 8;  // sequences of 8
 constexpr double kRowBytes = 16 * 4;        // a row of the tiny model
 
+struct MeasuredStep {
+  StepResult result;
+  // Of each layer, summed over ranks: by its own clock, whatever ran in the step.
+  std::vector<comm::TransferTimes> times;
+};
+
 // The second step (the first one measured nothing before it) of the tiny model; `change` may alter
 // its options. A validation runs in between, of which nothing may be left.
-StepResult SecondStep(std::vector<int> node_of_rank,
-                      const std::function<void(TrainOptions&)>& change) {
+MeasuredStep MeasureSecondStep(std::vector<int> node_of_rank,
+                               const std::function<void(TrainOptions&)>& change) {
   comm::ThreadWorld::Options world_options;
   world_options.num_ranks = static_cast<int>(node_of_rank.size());
   world_options.node_of_rank = std::move(node_of_rank);
-  StepResult result;
+  MeasuredStep measured;
+  std::mutex mutex;
   const absl::Status status =
       comm::RunRanks(world_options, [&](comm::Communicator& world) -> absl::Status {
         TrainOptions options = testing_support::TinyOptions(DType::kF32, kSequences);
@@ -44,12 +53,26 @@ StepResult SecondStep(std::vector<int> node_of_rank,
         EQ_ASSIGN_OR_RETURN(const auto step, TrainStep::Create(*device, world, options, 1));
         EQ_RETURN_IF_ERROR(step->Run(text, 1).status());
         EQ_RETURN_IF_ERROR(step->Evaluate(text, 5).status());
+        const int layers = static_cast<int>(step->model().routers().size());
+        for (int i = 0; i < layers; ++i) step->model().moe_layer(i).TakeTransferTimes();
         EQ_ASSIGN_OR_RETURN(const StepResult second, step->Run(text, 2));
-        if (world.rank() == 0) result = second;
+        const std::lock_guard<std::mutex> lock(mutex);
+        if (world.rank() == 0) measured.result = second;
+        measured.times.resize(static_cast<size_t>(layers));
+        for (int i = 0; i < layers; ++i) {
+          const comm::TransferTimes times = step->model().moe_layer(i).TakeTransferTimes();
+          measured.times[static_cast<size_t>(i)].in_flight += times.in_flight;
+          measured.times[static_cast<size_t>(i)].blocked += times.blocked;
+        }
         return absl::OkStatus();
       });
   EXPECT_TRUE(status.ok()) << status;
-  return result;
+  return measured;
+}
+
+StepResult SecondStep(std::vector<int> node_of_rank,
+                      const std::function<void(TrainOptions&)>& change) {
+  return MeasureSecondStep(std::move(node_of_rank), change).result;
 }
 
 // What does not depend on how a step is cut.
@@ -122,6 +145,34 @@ TEST(ExchangeLog, DoesNotDependOnHowAStepIsCut) {
   EXPECT_EQ(again.node_bytes, plain.node_bytes);
   EXPECT_EQ(cut.node_bytes, plain.node_bytes);
   EXPECT_EQ(groups.node_bytes[1] + groups.node_bytes[2], 0.0);
+}
+
+TEST(ExchangeLog, TellsExposedFromHiddenTransfers) {
+  const std::vector<int> nodes = {0, 0, 1, 1};
+  for (const bool recompute : {false, true}) {
+    const MeasuredStep step = MeasureSecondStep(nodes, [&](TrainOptions& options) {
+      options.batch.accumulation_steps = 2;
+      options.layout.recompute = recompute;
+      options.layout.exchange_chunks = 2;
+    });
+    ASSERT_EQ(step.result.layers.size(), step.times.size());
+    for (size_t i = 0; i < step.times.size(); ++i) {
+      const ExchangeSums& sums = step.result.layers[i].exchange;
+      const double exposed = step.times[i].blocked / 4;
+      const double hidden = step.times[i].hidden() / 4;
+      EXPECT_GT(sums.exposed_seconds + sums.hidden_seconds, 0.0);
+      EXPECT_GE(sums.hidden_seconds, 0.0);
+      // Waits are in the phases dispatch and combine.
+      EXPECT_LE(sums.exposed_seconds, sums.measured_seconds);
+      if (recompute) {
+        // The second forward pass is not counted.
+        EXPECT_LT(sums.exposed_seconds + sums.hidden_seconds, exposed + hidden);
+      } else {
+        EXPECT_NEAR(sums.exposed_seconds, exposed, 1e-9);
+        EXPECT_NEAR(sums.hidden_seconds, hidden, 1e-9);
+      }
+    }
+  }
 }
 
 TEST(ExchangeLog, CountsWhatRanksReceiveAfterCapacity) {

@@ -62,6 +62,8 @@ TEST(StepReport, TellsWhatTheExchangesMoved) {
   sums.max_rows = 40;
   sums.predicted_seconds = 0.25;
   sums.measured_seconds = 0.5;
+  sums.exposed_seconds = 0.125;
+  sums.hidden_seconds = 0.0625;
   sums.algorithm = "two_level";
   result.num_nodes = 2;
   result.node_bytes = {1, 2, 3, 4};
@@ -79,6 +81,8 @@ TEST(StepReport, TellsWhatTheExchangesMoved) {
   EXPECT_EQ(exchange.remote_bytes, 800);
   EXPECT_EQ(exchange.predicted_seconds, 0.25);
   EXPECT_EQ(exchange.measured_seconds, 0.5);
+  EXPECT_EQ(exchange.exposed_seconds, 0.125);
+  EXPECT_EQ(exchange.hidden_seconds, 0.0625);
   EXPECT_EQ(exchange.balance_efficiency, 0.75);
 }
 

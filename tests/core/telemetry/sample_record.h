@@ -38,6 +38,8 @@ inline StepRecord SampleRecord(int64_t step, int num_layers = 2, int num_experts
     exchange.remote_bytes = step * 1000 + layer;
     exchange.predicted_seconds = 0.01 + 0.001 * layer;
     exchange.measured_seconds = 0.012 + 0.001 * layer + 0.0001 * s;
+    exchange.exposed_seconds = 0.008 + 0.001 * layer + 0.0002 * s;
+    exchange.hidden_seconds = 0.003 + 0.001 * layer + 0.0003 * s;
   }
   record.node_bytes = {{step, 2 * step}, {3 * step, 5}};
   return record;
