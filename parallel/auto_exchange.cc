@@ -2,6 +2,7 @@
 
 #include <limits>
 #include <utility>
+#include <vector>
 
 #include "core/base/check.h"
 #include "core/base/status_macros.h"
@@ -10,8 +11,8 @@
 namespace equipoise::parallel {
 namespace {
 
-// Every further step of an algorithm waits for the slowest rank, which the model knows nothing of:
-// one that comes later in the order must be faster by this factor.
+// Every step of an algorithm waits for the slowest rank, which the model knows nothing of: one of
+// more steps must be faster by this factor.
 constexpr double kWorthwhile = 0.92;
 
 int64_t BytesOfRow(ConstTensorView rows) {
@@ -32,12 +33,15 @@ size_t AutoExchange::ChosenIndex(const ExchangeCounts& counts, ConstTensorView e
       .row = costs_.row_bytes, .ids = BytesOfRow(expert_ids), .gates = BytesOfRow(gates)};
   size_t best = 0;
   double least = std::numeric_limits<double>::infinity();
+  int steps_of_best = 0;
   for (size_t i = 0; i < candidates_.size(); ++i) {
-    const double seconds =
-        Seconds(topology_, costs_.links,
-                ForecastLayer(candidates_[i]->name(), topology_, placement_, counts, widths));
-    if (seconds >= kWorthwhile * least) continue;
+    const std::vector<ExpectedTransfers> transfers =
+        ForecastLayer(candidates_[i]->name(), topology_, placement_, counts, widths);
+    const double seconds = Seconds(topology_, costs_.links, transfers);
+    const int steps = NumSteps(transfers, widths.row);
+    if (i > 0 && seconds >= least * (steps > steps_of_best ? kWorthwhile : 1.0)) continue;
     least = seconds;
+    steps_of_best = steps;
     best = i;
   }
   return best;

@@ -14,8 +14,8 @@ namespace equipoise::parallel {
 
 // Plans with the algorithm whose transfers it expects to take the least time, of each layer and
 // micro-batch anew, from the counts that every rank holds anyway: ranks choose alike without
-// another collective. A candidate must be expected to be 8 % faster than those before it. Links
-// that are not known cost nothing.
+// another collective. A candidate must be expected to be faster than those before it, by 8 % if it
+// has more steps. Links that are not known cost nothing.
 class AutoExchange final : public ExpertExchange {
  public:
   // `candidates`, of the same setting, the simplest first.

@@ -44,6 +44,14 @@ ExpectedTransfers LabelTransfer(const std::vector<comm::ExchangeTraffic>& chunks
   return {std::move(labels), row_bytes, 1, 0};
 }
 
+// Whether any rank sends to another.
+bool MovesRows(const comm::RowMatrix& rows) {
+  for (int rank = 0; rank < rows.num_ranks(); ++rank) {
+    if (rows.TotalFrom(rank) > rows.at(rank, rank)) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 std::vector<ExpectedTransfers> ForecastLayer(const std::string& algorithm,
@@ -83,6 +91,17 @@ double Seconds(const comm::Topology& topology, const comm::LinkModel& links,
                                      static_cast<double>(transfer.row_bytes));
   }
   return seconds;
+}
+
+int NumSteps(const std::vector<ExpectedTransfers>& transfers, int64_t row_bytes) {
+  int steps = 0;
+  for (const ExpectedTransfers& transfer : transfers) {
+    if (transfer.row_bytes < row_bytes) continue;
+    for (const comm::RowMatrix& phase : transfer.traffic.phases) {
+      if (MovesRows(phase)) steps += transfer.there + transfer.back;
+    }
+  }
+  return steps;
 }
 
 comm::RowMatrix BytesBetweenRanks(const std::vector<ExpectedTransfers>& transfers) {

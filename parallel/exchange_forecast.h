@@ -43,6 +43,10 @@ std::vector<ExpectedTransfers> ForecastLayer(const std::string& algorithm,
 double Seconds(const comm::Topology& topology, const comm::LinkModel& links,
                const std::vector<ExpectedTransfers>& transfers);
 
+// Steps in which rows of at least `row_bytes` travel between ranks, one after the other: the phases
+// of all transfers that move any.
+int NumSteps(const std::vector<ExpectedTransfers>& transfers, int64_t row_bytes);
+
 // Bytes from rank to rank, what stays on a rank included.
 comm::RowMatrix BytesBetweenRanks(const std::vector<ExpectedTransfers>& transfers);
 

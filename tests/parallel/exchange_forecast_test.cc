@@ -131,12 +131,16 @@ absl::StatusOr<ExchangeCounts> RandomCounts(comm::Communicator& world, const Con
                                 memory.Make(DType::kI32, {tokens, top_k}, ids), 1, {});
 }
 
-absl::Status OnTwoByTwo(const std::function<absl::Status(comm::Communicator&)>& body) {
+using RankBody = std::function<absl::Status(comm::Communicator&)>;
+
+absl::Status OnNodes(const std::vector<int>& node_of_rank, const RankBody& body) {
   comm::ThreadWorld::Options options;
-  options.num_ranks = 4;
-  options.node_of_rank = {0, 0, 1, 1};
+  options.num_ranks = static_cast<int>(node_of_rank.size());
+  options.node_of_rank = node_of_rank;
   return comm::RunRanks(options, body);
 }
+
+absl::Status OnTwoByTwo(const RankBody& body) { return OnNodes({0, 0, 1, 1}, body); }
 
 TEST(ExchangeForecast, DeduplicationSendsAtMostOneCopyOfATokenAcross) {
   const absl::Status status = OnTwoByTwo([](comm::Communicator& world) -> absl::Status {
@@ -163,10 +167,11 @@ TEST(ExchangeForecast, DeduplicationSendsAtMostOneCopyOfATokenAcross) {
   EXPECT_TRUE(status.ok()) << status;
 }
 
-// Which algorithm "auto" takes on 2 x 2 ranks, with these costs of the remote link.
-std::string ChosenWith(const comm::Link& remote, int64_t tokens, int experts, int top_k) {
+// Which algorithm "auto" takes on four ranks, with these costs of the remote link.
+std::string ChosenWith(const comm::Link& remote, int64_t tokens, int experts, int top_k,
+                       const std::vector<int>& node_of_rank = {0, 0, 1, 1}) {
   std::vector<std::string> chosen(4);
-  const absl::Status status = OnTwoByTwo([&](comm::Communicator& world) -> absl::Status {
+  const RankBody choose = [&](comm::Communicator& world) -> absl::Status {
     testing_support::TestContext memory(size_t{1} << 26);
     const Context& context = memory.context();
     ExchangeCosts costs;
@@ -188,7 +193,8 @@ std::string ChosenWith(const comm::Link& remote, int64_t tokens, int experts, in
         static_cast<AutoExchange&>(*exchange).Choose(counts, ids, gates).name();
     chosen[static_cast<size_t>(world.rank())] = best;
     return absl::OkStatus();
-  });
+  };
+  const absl::Status status = OnNodes(node_of_rank, choose);
   EXPECT_TRUE(status.ok()) << status;
   for (const std::string& name : chosen) EXPECT_EQ(name, chosen[0]);
   return chosen[0];
@@ -203,6 +209,9 @@ TEST(AutoExchange, TakesWhatIsExpectedToBeFastest) {
   EXPECT_EQ(ChosenWith({1e-2, 1e-8}, 4, 16, 1), "two_level");
   // A link across that is as fast as one inside: an extra step inside is not worth it.
   EXPECT_EQ(ChosenWith({1e-5, 1e-9}, 512, 16, 1), "flat");
+  // A rank a node: no step inside, and a token in ten has both copies on one node. That is enough.
+  EXPECT_EQ(ChosenWith({1e-5, 1e-8}, 512, 16, 2, {0, 1, 2, 3}), "two_level_dedup");
+  EXPECT_EQ(ChosenWith({1e-5, 1e-8}, 512, 16, 1, {0, 1, 2, 3}), "flat");
 }
 
 }  // namespace
