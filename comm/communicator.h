@@ -36,6 +36,8 @@ class Communicator {
   virtual const std::string& name() const = 0;
   // Like `MPI_Get_processor_name`: equal on ranks that share memory.
   virtual std::string host() const = 0;
+  // Which nodes are near each other (a rack, a leaf switch): equal on those; "" where nobody said.
+  virtual std::string node_group() const { return ""; }
 
   // Complete when every rank has called it.
   virtual absl::StatusOr<Work> Barrier(const Context& context) = 0;

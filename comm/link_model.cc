@@ -15,7 +15,7 @@ namespace equipoise::comm {
 namespace {
 
 constexpr std::array<LinkClass, kNumLinkClasses> kClasses = {LinkClass::kSelf, LinkClass::kNode,
-                                                             LinkClass::kRemote};
+                                                             LinkClass::kRemote, LinkClass::kFar};
 // A minute a message, or a byte: beyond any network.
 constexpr double kMostSeconds = 60.0;
 
@@ -53,7 +53,7 @@ absl::Status ReadLine(const std::vector<absl::string_view>& words, LinkModel& li
     return ReadNumbers(absl::MakeConstSpan(words).subspan(1), links[link]);
   }
   return absl::InvalidArgumentError(
-      absl::StrCat("names a link '", words[0], "': there are self, node and remote"));
+      absl::StrCat("names a link '", words[0], "': there are self, node, remote and far"));
 }
 
 std::string Rate(double bytes_per_second) {
@@ -85,15 +85,15 @@ double Link::Seconds(double bytes) const {
 }
 
 absl::string_view Name(LinkClass link) {
-  constexpr std::array<absl::string_view, kNumLinkClasses> kNames = {"self", "node", "remote"};
+  constexpr std::array<absl::string_view, kNumLinkClasses> kNames = {"self", "node", "remote",
+                                                                     "far"};
   return kNames[static_cast<size_t>(link)];
 }
 
 bool LinkModel::Covers(const Topology& topology) const {
   if (topology.num_ranks() == 1) return true;
-  const bool has_mates = topology.num_nodes() < topology.num_ranks();
-  return (*this)[LinkClass::kSelf].known() && (!has_mates || (*this)[LinkClass::kNode].known()) &&
-         (topology.num_nodes() == 1 || (*this)[LinkClass::kRemote].known());
+  return std::all_of(kClasses.begin(), kClasses.end(),
+                     [&](LinkClass link) { return !topology.has(link) || (*this)[link].known(); });
 }
 
 std::string LinksToText(const LinkModel& links) {

@@ -38,6 +38,8 @@ struct Link {
 //   kNode    between ranks of a node, all of them busy; bytes that one rank sends, or receives
 //   kRemote  the node's own link, which its ranks share; bytes that one node sends, or receives:
 //            twice the ranks on a node do not make it twice as fast
+//   kFar     the link of a group of nodes to other groups, which its nodes share; bytes that one
+//            group sends, or receives
 class LinkModel {
  public:
   Link& operator[](LinkClass link) { return links_[static_cast<size_t>(link)]; }
@@ -50,7 +52,7 @@ class LinkModel {
   std::array<Link, kNumLinkClasses> links_;
 };
 
-// As files and the configuration spell them: "self", "node", "remote".
+// As files and the configuration spell them: "self", "node", "remote", "far".
 absl::string_view Name(LinkClass link);
 
 // A line for each known class: its name, seconds a message, and seconds a byte, one number, or one

@@ -154,21 +154,31 @@ class Pattern {
     return pattern;
   }
 
-  // Every rank to one of each other node (of the next ones, where there are many), so that several
-  // send to one at the same time, as in an exchange. The ranks of a node share a piece.
+  // Every rank to one of each other node of its group (of the next ones, where there are many), so
+  // that several send to one at the same time, as in an exchange. The ranks of a node share a
+  // piece.
   static Pattern AcrossNodes(const Topology& topology) {
-    Pattern pattern(topology.num_ranks());
-    const int num_targets = std::min(topology.num_nodes() - 1, kMostTargets);
-    for (int rank = 0; rank < topology.num_ranks(); ++rank) {
-      const int node = topology.node_of(rank);
-      pattern.sharers_[static_cast<size_t>(rank)] =
-          static_cast<int64_t>(topology.ranks_of(node).size());
-      for (int step = 1; step <= num_targets; ++step) {
-        const std::vector<int>& there = topology.ranks_of((node + step) % topology.num_nodes());
-        pattern.to_[static_cast<size_t>(rank)].push_back(
-            there[static_cast<size_t>(topology.local_rank(rank)) % there.size()]);
-      }
+    std::vector<std::vector<int>> nodes_of_group(static_cast<size_t>(topology.num_groups()));
+    for (int node = 0; node < topology.num_nodes(); ++node) {
+      nodes_of_group[static_cast<size_t>(topology.group_of(node))].push_back(node);
     }
+    Pattern pattern(topology.num_ranks());
+    for (const std::vector<int>& nodes : nodes_of_group) {
+      std::vector<std::vector<int>> ranks;
+      for (const int node : nodes) ranks.push_back(topology.ranks_of(node));
+      pattern.Across(ranks);
+    }
+    return pattern;
+  }
+
+  // The same between groups of nodes.
+  static Pattern AcrossGroups(const Topology& topology) {
+    std::vector<std::vector<int>> ranks(static_cast<size_t>(topology.num_groups()));
+    for (int rank = 0; rank < topology.num_ranks(); ++rank) {
+      ranks[static_cast<size_t>(topology.group_of(topology.node_of(rank)))].push_back(rank);
+    }
+    Pattern pattern(topology.num_ranks());
+    pattern.Across(ranks);
     return pattern;
   }
 
@@ -193,7 +203,22 @@ class Pattern {
   }
 
  private:
-  static constexpr int kMostTargets = 7;
+  static constexpr size_t kMostTargets = 7;
+
+  // From every set of ranks to the others.
+  void Across(const std::vector<std::vector<int>>& sets) {
+    const size_t targets = std::min<size_t>(sets.size() - 1, kMostTargets);
+    for (size_t set = 0; set < sets.size(); ++set) {
+      for (size_t i = 0; i < sets[set].size(); ++i) {
+        const auto rank = static_cast<size_t>(sets[set][i]);
+        sharers_[rank] = static_cast<int64_t>(sets[set].size());
+        for (size_t step = 1; step <= targets; ++step) {
+          const std::vector<int>& there = sets[(set + step) % sets.size()];
+          to_[rank].push_back(there[i % there.size()]);
+        }
+      }
+    }
+  }
 
   explicit Pattern(int ranks) : to_(static_cast<size_t>(ranks)), sharers_(to_.size(), 1) {}
   static int64_t Sum(const std::vector<int64_t>& counts) {
@@ -230,7 +255,8 @@ absl::StatusOr<LinkModel> MeasureLinks(Communicator& group, const Topology& topo
   for (const TensorView buffer : {from, to}) Fill(context, 0.0, buffer);  // memory that is there
   const auto measure = [&](LinkClass link, double share, const Probe::Round& round) {
     Probe probe(group, context, share * absl::ToDoubleSeconds(options.budget));
-    const int64_t most_rows = link == LinkClass::kRemote ? kMostRows : kMostRowsInside;
+    const bool inside = link == LinkClass::kSelf || link == LinkClass::kNode;
+    const int64_t most_rows = inside ? kMostRowsInside : kMostRows;
     absl::StatusOr<Link> measured = probe.Measure(most_rows, round);
     if (measured.ok()) links[link] = *measured;
     return measured.status();
@@ -243,18 +269,24 @@ absl::StatusOr<LinkModel> MeasureLinks(Communicator& group, const Topology& topo
   EQ_RETURN_IF_ERROR(measure(LinkClass::kSelf, 0.05, [&](int64_t rows, int64_t row_elements) {
     return CopyInMemory(context, from, to, rows, row_elements);
   }));
-  if (topology.num_nodes() < topology.num_ranks()) {
+  if (topology.has(LinkClass::kNode)) {
     EQ_RETURN_IF_ERROR(measure(LinkClass::kNode, 0.15, around(Pattern::ThroughNodes(topology))));
   }
-  if (topology.num_nodes() > 1) {
-    EQ_RETURN_IF_ERROR(measure(LinkClass::kRemote, 0.8, around(Pattern::AcrossNodes(topology))));
+  const bool both = topology.has(LinkClass::kRemote) && topology.has(LinkClass::kFar);
+  const double share = both ? 0.4 : 0.8;
+  if (topology.has(LinkClass::kRemote)) {
+    EQ_RETURN_IF_ERROR(measure(LinkClass::kRemote, share, around(Pattern::AcrossNodes(topology))));
+  }
+  if (topology.has(LinkClass::kFar)) {
+    EQ_RETURN_IF_ERROR(measure(LinkClass::kFar, share, around(Pattern::AcrossGroups(topology))));
   }
   return links;
 }
 
 absl::StatusOr<LinkModel> ResolveLinks(Communicator& group, const Topology& topology,
                                        const Context& context, const LinkModel& given) {
-  constexpr LinkClass kClasses[] = {LinkClass::kSelf, LinkClass::kNode, LinkClass::kRemote};
+  constexpr LinkClass kClasses[] = {LinkClass::kSelf, LinkClass::kNode, LinkClass::kRemote,
+                                    LinkClass::kFar};
   LinkModel links;
   {
     std::vector<double> numbers;

@@ -17,10 +17,10 @@ struct MeasureLinksOptions {
 
 // Measures the links of `group`, whose topology is `topology`: messages of 8 bytes, and pieces of
 // Link::kSizes, as far as the budget goes, between all ranks of a class at once: around each node,
-// and from every node to the others (equal local ranks), so that what ranks share, be it cores or
-// the node's link, is shared while it is measured. Back to back; the median of several repeats.
-// Sizes that were not reached have the rate of the one before. Classes that the topology lacks stay
-// unknown.
+// and from every node to the others of its group (equal local ranks), from every group to the
+// others, so that what ranks share, be it cores or the node's link, is shared while it is measured.
+// Back to back; the median of several repeats. Sizes that were not reached have the rate of the one
+// before. Classes that the topology lacks stay unknown.
 //
 // Collective; every rank gets the same figures, bit for bit, which are the slowest rank's. Takes
 // memory from context.scratch while it runs.

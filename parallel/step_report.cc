@@ -57,7 +57,8 @@ ExchangeRecord ReportExchange(const ExchangeSums& sums) {
   record.nodes_per_token = sums.token_nodes / sums.tokens;
   record.self_bytes = static_cast<int64_t>(sums.bytes[0]);
   record.node_bytes = static_cast<int64_t>(sums.bytes[1]);
-  record.remote_bytes = static_cast<int64_t>(sums.bytes[2]);
+  record.remote_bytes = static_cast<int64_t>(sums.bytes[2] + sums.bytes[3]);
+  record.far_bytes = static_cast<int64_t>(sums.bytes[3]);
   record.predicted_seconds = sums.predicted_seconds;
   record.measured_seconds = sums.measured_seconds;
   record.exposed_seconds = sums.exposed_seconds;

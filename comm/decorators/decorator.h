@@ -33,6 +33,7 @@ class Decorator : public Communicator {
   int size() const final { return inner_->size(); }
   const std::string& name() const final { return inner_->name(); }
   std::string host() const final { return inner_->host(); }
+  std::string node_group() const final { return inner_->node_group(); }
   void Abort(const absl::Status& reason) final { inner_->Abort(reason); }
 
   absl::StatusOr<Work> Barrier(const Context& context) final;

@@ -32,38 +32,54 @@ struct Load {
   }
 };
 
+// What ranks send and receive through a link that they share.
+struct SharedLoad {
+  Load out, in;
+
+  // Rows add up; messages are those of the busiest rank.
+  void AddRank(const Load& rank_out, const Load& rank_in) {
+    out.rows += rank_out.rows;
+    in.rows += rank_in.rows;
+    out.messages = std::max(out.messages, rank_out.messages);
+    in.messages = std::max(in.messages, rank_in.messages);
+  }
+  double Seconds(const Link& link, double row_bytes) const {
+    return std::max(out.Seconds(link, row_bytes), in.Seconds(link, row_bytes));
+  }
+};
+
+double Slowest(const std::vector<SharedLoad>& loads, const Link& link, double row_bytes) {
+  double seconds = 0.0;
+  for (const SharedLoad& load : loads) seconds = std::max(seconds, load.Seconds(link, row_bytes));
+  return seconds;
+}
+
 double PhaseSeconds(const Topology& topology, const LinkModel& links, const RowMatrix& rows,
                     double row_bytes) {
-  struct Node {
-    Load out, in;
-  };
-  std::vector<Node> nodes(static_cast<size_t>(topology.num_nodes()));
+  std::vector<SharedLoad> nodes(static_cast<size_t>(topology.num_nodes()));
+  std::vector<SharedLoad> groups(static_cast<size_t>(topology.num_groups()));
   double inside = 0.0;
   for (int rank = 0; rank < rows.num_ranks(); ++rank) {
-    Load out, in, out_across, in_across;
+    SharedLoad mates, across, far;
     for (int peer = 0; peer < rows.num_ranks(); ++peer) {
       if (peer == rank) continue;
-      const bool mate = topology.link(rank, peer) == LinkClass::kNode;
-      (mate ? out : out_across).Add(rows.at(rank, peer));
-      (mate ? in : in_across).Add(rows.at(peer, rank));
+      const LinkClass link = topology.link(rank, peer);
+      SharedLoad& load = link == LinkClass::kNode ? mates : across;
+      load.out.Add(rows.at(rank, peer));
+      load.in.Add(rows.at(peer, rank));
+      if (link != LinkClass::kFar) continue;
+      far.out.Add(rows.at(rank, peer));
+      far.in.Add(rows.at(peer, rank));
     }
     const double kept = static_cast<double>(rows.at(rank, rank)) * row_bytes;
-    const Link& link = links[LinkClass::kNode];
-    inside = std::max(inside, std::max(out.Seconds(link, row_bytes), in.Seconds(link, row_bytes)) +
+    inside = std::max(inside, mates.Seconds(links[LinkClass::kNode], row_bytes) +
                                   links[LinkClass::kSelf].Seconds(kept));
-    Node& node = nodes[static_cast<size_t>(topology.node_of(rank))];
-    node.out.rows += out_across.rows;
-    node.in.rows += in_across.rows;
-    node.out.messages = std::max(node.out.messages, out_across.messages);
-    node.in.messages = std::max(node.in.messages, in_across.messages);
+    const int node = topology.node_of(rank);
+    nodes[static_cast<size_t>(node)].AddRank(across.out, across.in);
+    groups[static_cast<size_t>(topology.group_of(node))].AddRank(far.out, far.in);
   }
-  double across = 0.0;
-  for (const Node& node : nodes) {
-    const Link& link = links[LinkClass::kRemote];
-    across =
-        std::max({across, node.out.Seconds(link, row_bytes), node.in.Seconds(link, row_bytes)});
-  }
-  return std::max(inside, across);
+  return std::max({inside, Slowest(nodes, links[LinkClass::kRemote], row_bytes),
+                   Slowest(groups, links[LinkClass::kFar], row_bytes)});
 }
 
 }  // namespace

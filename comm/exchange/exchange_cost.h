@@ -42,8 +42,9 @@ RowMatrix TotalRows(const ExchangeTraffic& traffic);
 //   inside:  the most of any rank of (messages * latency + Link::Seconds(bytes)), sent or received,
 //            over kNode, and bytes it keeps over kSelf;
 //   across:  the most of any node, sent or received, over kRemote; its messages are those of its
-//            busiest rank.
-// Both go on at the same time. Gathering is added, of the busiest rank.
+//            busiest rank;
+//   far:     the same of groups of nodes, over kFar. What goes far takes the node's link, too.
+// All go on at the same time. Gathering is added, of the busiest rank.
 // (HierMoE, Lin et al., 2025, section 4, with the maximum over links instead of a mean load.)
 double TransferSeconds(const Topology& topology, const LinkModel& links,
                        const ExchangeTraffic& traffic, double row_bytes);

@@ -54,6 +54,7 @@ Json ToJson(const ExchangeRecord& exchange) {
   object["self_bytes"] = exchange.self_bytes;
   object["node_bytes"] = exchange.node_bytes;
   object["remote_bytes"] = exchange.remote_bytes;
+  object["far_bytes"] = exchange.far_bytes;
   object["predicted_seconds"] = exchange.predicted_seconds;
   object["measured_seconds"] = exchange.measured_seconds;
   object["exposed_seconds"] = exchange.exposed_seconds;

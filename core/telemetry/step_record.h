@@ -51,6 +51,7 @@ struct ExchangeRecord {
   int64_t self_bytes = 0;
   int64_t node_bytes = 0;
   int64_t remote_bytes = 0;
+  int64_t far_bytes = 0;  // of these, to another group of nodes
   // By the cost model, and spent on dispatch and combine: mean over ranks.
   double predicted_seconds = 0.0;
   double measured_seconds = 0.0;

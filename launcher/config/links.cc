@@ -33,6 +33,7 @@ absl::StatusOr<comm::LinkModel> ReadLinks(const config::Links& links) {
   set(comm::LinkClass::kSelf, links.self());
   set(comm::LinkClass::kNode, links.node());
   set(comm::LinkClass::kRemote, links.remote());
+  set(comm::LinkClass::kFar, links.far());
   return result;
 }
 

@@ -198,6 +198,7 @@ void CheckLinks(const RuleContext& context) {
   both("self", links.self());
   both("node", links.node());
   both("remote", links.remote());
+  both("far", links.far());
   if (!context.Usable({"layout.links.file"})) return;
   const absl::Status read = ReadLinks(links).status();
   if (!read.ok()) context.Fail({"layout.links.file"}, std::string(read.message()));

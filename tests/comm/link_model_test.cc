@@ -76,8 +76,8 @@ TEST(LinkModel, NamesTheLineThatIsWrong) {
       "line 2 has 2 words, not a link's name, its seconds a message and its seconds a byte (one "
       "number, or 3)");
   EXPECT_FALSE(LinksFromText("node 1e-5 1e-9 1e-9").ok());
-  EXPECT_EQ(ErrorOf("\nfar 1e-5 1e-9"),
-            "line 2 names a link 'far': there are self, node and remote");
+  EXPECT_EQ(ErrorOf("\nnear 1e-5 1e-9"),
+            "line 2 names a link 'near': there are self, node, remote and far");
   EXPECT_EQ(ErrorOf("node 1e-5 1e-9\nnode 1e-5 1e-9"), "line 2 names 'node' a second time");
   for (const char* number : {"0", "-1e-6", "nan", "inf", "61", "fast", "1e-6s"}) {
     EXPECT_EQ(
@@ -100,6 +100,10 @@ TEST(LinkModel, CoversATopologyWhenEveryClassInItIsKnown) {
   EXPECT_FALSE(covers(links, {0, 0, 1}));
   EXPECT_FALSE(covers(links, {0, 0}));
   EXPECT_TRUE(covers(Example(), {0, 0, 1}));
+  const auto grouped = Topology::FromNodes({0, 1, 2}, {"a", "b", "c"}, {"r", "s", "r"});
+  EXPECT_FALSE(Example().Covers(*grouped));
+  links[LinkClass::kFar] = {1e-4, 1e-7};
+  EXPECT_TRUE(links.Covers(*grouped));
 }
 
 TEST(LinkModel, DescribesItself) {

@@ -1,6 +1,7 @@
 #include "comm/measure_links.h"
 
 #include <cstring>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -13,10 +14,12 @@ namespace equipoise::comm {
 namespace {
 
 // Measures on ranks that live on `node_of_rank`; every rank's figures.
-std::vector<LinkModel> MeasureOn(std::vector<int> node_of_rank, absl::Duration budget) {
+std::vector<LinkModel> MeasureOn(std::vector<int> node_of_rank, absl::Duration budget,
+                                 std::vector<std::string> group_of_node = {}) {
   ThreadWorld::Options options;
   options.num_ranks = static_cast<int>(node_of_rank.size());
   options.node_of_rank = std::move(node_of_rank);
+  options.group_of_node = std::move(group_of_node);
   std::vector<LinkModel> measured(static_cast<size_t>(options.num_ranks));
   const absl::Status status = RunRanks(options, [&](Communicator& world) -> absl::Status {
     testing_support::TestContext memory;
@@ -53,6 +56,20 @@ TEST(MeasureLinks, GivesFiguresOfThisWorld) {
       EXPECT_LT(rate, 1e-5) << Name(link);
     }
   }
+}
+
+TEST(MeasureLinks, MeasuresBetweenGroupsOfNodes) {
+  const std::vector<LinkModel> measured =
+      MeasureOn({0, 0, 1, 2, 3}, absl::Milliseconds(60), {"r1", "r2", "r1", "r2"});
+  for (const LinkModel& links : measured) {
+    EXPECT_EQ(std::memcmp(&links, &measured[0], sizeof(links)), 0);
+    EXPECT_TRUE(links[LinkClass::kRemote].known());
+    EXPECT_TRUE(links[LinkClass::kFar].known());
+  }
+  EXPECT_FALSE(MeasureOn({0, 1}, absl::Milliseconds(20))[0][LinkClass::kFar].known());
+  // Groups of one node each.
+  EXPECT_FALSE(
+      MeasureOn({0, 1}, absl::Milliseconds(20), {"r1", "r2"})[0][LinkClass::kRemote].known());
 }
 
 TEST(MeasureLinks, LeavesOutLinksThatAreNotThere) {

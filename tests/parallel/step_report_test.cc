@@ -57,7 +57,7 @@ TEST(StepReport, TellsWhatTheExchangesMoved) {
   sums.rank_copies = 50;
   sums.node_copies = 120;
   sums.token_nodes = 150;
-  sums.bytes = {500, 700, 800};
+  sums.bytes = {500, 700, 600, 200};
   sums.mean_rows = 30;
   sums.max_rows = 40;
   sums.predicted_seconds = 0.25;
@@ -78,7 +78,8 @@ TEST(StepReport, TellsWhatTheExchangesMoved) {
   EXPECT_EQ(exchange.nodes_per_token, 1.5);
   EXPECT_EQ(exchange.self_bytes, 500);
   EXPECT_EQ(exchange.node_bytes, 700);
-  EXPECT_EQ(exchange.remote_bytes, 800);
+  EXPECT_EQ(exchange.remote_bytes, 800);  // the far ones included
+  EXPECT_EQ(exchange.far_bytes, 200);
   EXPECT_EQ(exchange.predicted_seconds, 0.25);
   EXPECT_EQ(exchange.measured_seconds, 0.5);
   EXPECT_EQ(exchange.exposed_seconds, 0.125);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <cstring>
 #include <limits>
 #include <numeric>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "comm/backends/mpi/node_group.h"
 #include "comm/backends/mpi/runtime.h"
 #include "comm/backends/mpi/status.h"
 #include "comm/backends/mpi/work.h"
@@ -104,6 +106,7 @@ class MpiCommunicator final : public Communicator {
   int size() const override { return static_cast<int>(group_.world_ranks.size()); }
   const std::string& name() const override { return name_; }
   std::string host() const override;
+  std::string node_group() const override;
 
   absl::StatusOr<Work> Barrier(const Context& context) override;
   absl::StatusOr<Work> Broadcast(const Context& context, TensorView data, int root) override;
@@ -170,6 +173,8 @@ std::string MpiCommunicator::host() const {
   if (MPI_Get_processor_name(name.data(), &length) != MPI_SUCCESS) return "unknown";
   return std::string(name.data(), static_cast<size_t>(length));
 }
+
+std::string MpiCommunicator::node_group() const { return NodeGroup(std::getenv); }
 
 std::unique_ptr<MpiWork> MpiCommunicator::Begin(Verb verb) {
   const uint64_t sequence = next_sequence_++;

@@ -48,7 +48,8 @@ class ThreadCommunicator final : public Communicator {
   int rank() const override { return rank_; }
   int size() const override { return group_->size(); }
   const std::string& name() const override { return name_; }
-  std::string host() const override { return world_->host(group_->world_rank(rank_)); }
+  std::string host() const override { return residence().host; }
+  std::string node_group() const override { return residence().node_group; }
 
   absl::StatusOr<Work> Barrier(const Context& context) override {
     return Enter(context, {.verb = Verb::kBarrier});
@@ -110,6 +111,10 @@ class ThreadCommunicator final : public Communicator {
     return Work(std::make_unique<ThreadWork>(group_, std::move(label)));
   }
 
+  const WorldState::Residence& residence() const {
+    return world_->residence(group_->world_rank(rank_));
+  }
+
   const std::shared_ptr<WorldState> world_;
   const std::shared_ptr<Group> group_;
   const int rank_;
@@ -117,13 +122,15 @@ class ThreadCommunicator final : public Communicator {
   uint64_t next_sequence_ = 0;
 };
 
-std::vector<std::string> HostNames(const ThreadWorld::Options& options) {
-  std::vector<std::string> hosts;
+std::vector<WorldState::Residence> ResidencesOf(const ThreadWorld::Options& options) {
+  std::vector<WorldState::Residence> residences;
   for (size_t rank = 0; rank < static_cast<size_t>(options.num_ranks); ++rank) {
     const int node = options.node_of_rank.empty() ? 0 : options.node_of_rank[rank];
-    hosts.push_back(absl::StrCat("thread-node", node));
+    const bool grouped = static_cast<size_t>(node) < options.group_of_node.size();
+    residences.push_back({absl::StrCat("thread-node", node),
+                          grouped ? options.group_of_node[static_cast<size_t>(node)] : ""});
   }
-  return hosts;
+  return residences;
 }
 
 std::vector<int> AllRanks(int num_ranks) {
@@ -149,7 +156,7 @@ absl::StatusOr<std::unique_ptr<ThreadWorld>> ThreadWorld::Create(const Options& 
 
 ThreadWorld::ThreadWorld(const Options& options)
     : options_(options),
-      state_(std::make_shared<WorldState>(HostNames(options), options.patience)),
+      state_(std::make_shared<WorldState>(ResidencesOf(options), options.patience)),
       group_(state_->MakeGroup(AllRanks(options.num_ranks))) {}
 
 ThreadWorld::~ThreadWorld() = default;

@@ -27,6 +27,8 @@ class ThreadWorld {
     // The node each rank pretends to live on; empty: all on node 0. Seen through
     // Communicator::host(); does not change how bytes move.
     std::vector<int> node_of_rank = {};
+    // What Communicator::node_group() says on each node; "" beyond its end.
+    std::vector<std::string> group_of_node = {};
     std::string name = "world";
     // Of every wait that does not say otherwise.
     Patience patience = {};

@@ -20,20 +20,28 @@ class Group;
 // What all groups of one thread world share. Thread-safe.
 class WorldState {
  public:
-  // `hosts[r]` is where world rank r pretends to live.
-  WorldState(std::vector<std::string> hosts, const Patience& patience)
-      : hosts_(std::move(hosts)), patience_(patience) {}
+  // Where a rank pretends to live.
+  struct Residence {
+    std::string host;
+    std::string node_group;
+  };
+
+  // `residences[r]`: of world rank r.
+  WorldState(std::vector<Residence> residences, const Patience& patience)
+      : residences_(std::move(residences)), patience_(patience) {}
 
   // A group of `size` ranks that fails when this world does; it fails at once in one that has.
   std::shared_ptr<Group> MakeGroup(std::vector<int> world_ranks) ABSL_LOCKS_EXCLUDED(mutex_);
   // Fails every group with Aborted. The first reason stays.
   void Abort(const std::string& reason) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  const std::string& host(int world_rank) const { return hosts_[static_cast<size_t>(world_rank)]; }
+  const Residence& residence(int world_rank) const {
+    return residences_[static_cast<size_t>(world_rank)];
+  }
   const Patience& patience() const { return patience_; }
 
  private:
-  const std::vector<std::string> hosts_;
+  const std::vector<Residence> residences_;
   const Patience patience_;
 
   Mutex mutex_;

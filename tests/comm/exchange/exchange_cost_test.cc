@@ -129,6 +129,22 @@ TEST(ExchangeCost, RanksOfANodeShareItsLink) {
   EXPECT_EQ(TransferSeconds(Nodes({0, 1, 2, 3}), RoundLinks(), traffic, 1.0), 2e5 + 1100.0);
 }
 
+TEST(ExchangeCost, NodesOfAGroupShareItsLink) {
+  ExchangeTraffic traffic;
+  // To rank 2 from ranks 0 and 1: 3 + 5 rows; ranks 0 and 1 exchange 1 and 2.
+  traffic.phases = {Matrix(3, {0, 1, 3, 2, 0, 5, 0, 0, 0})};
+  traffic.gathered = {0, 0, 0};
+  const Topology topology = *Topology::FromNodes({0, 1, 2}, {"a", "b", "c"}, {"r", "r", "s"});
+  LinkModel links = RoundLinks();
+  links[LinkClass::kFar] = {1e6, 1000.0};
+  // Rank 2 takes two messages.
+  EXPECT_EQ(TransferSeconds(topology, links, traffic, 1.0), 2e6 + 8000.0);
+  // A fast uplink: the node's own link is what takes long, and carries what goes far, too.
+  links[LinkClass::kFar] = {0.0, 1e-3};
+  EXPECT_EQ(TransferSeconds(topology, links, traffic, 1.0), 2e5 + 800.0);
+  EXPECT_EQ(RowsByLink(topology, traffic.phases[0]), (std::array<int64_t, 4>{0, 0, 3, 8}));
+}
+
 TEST(ExchangeCost, SecondsOfWholeTransfers) {
   const Topology topology = Nodes({0, 0, 1, 1});
   const LinkModel links = RoundLinks();
@@ -145,7 +161,8 @@ TEST(ExchangeCost, SecondsOfWholeTransfers) {
 TEST(ExchangeCost, SumsByLinkAndByNode) {
   const Topology topology = Nodes({0, 0, 1, 1});
   const RowMatrix rows = TotalRows(MulticastTraffic(topology, TwoByTwo()));
-  EXPECT_EQ(RowsByLink(topology, rows), (std::array<int64_t, 3>{1 + 5 + 2 + 2, 1 + 2 + 3, 5 + 2}));
+  EXPECT_EQ(RowsByLink(topology, rows),
+            (std::array<int64_t, 4>{1 + 5 + 2 + 2, 1 + 2 + 3, 5 + 2, 0}));
   EXPECT_EQ(RowsBetweenNodes(topology, rows), (std::vector<int64_t>{1 + 1 + 2, 5, 2, 8 + 4}));
 }
 

@@ -36,6 +36,7 @@ inline StepRecord SampleRecord(int64_t step, int num_layers = 2, int num_experts
     exchange.algorithm = "flat";
     exchange.node_share = 0.5 + 0.1 / s + 0.01 * layer;
     exchange.remote_bytes = step * 1000 + layer;
+    exchange.far_bytes = step * 100 + layer;
     exchange.predicted_seconds = 0.01 + 0.001 * layer;
     exchange.measured_seconds = 0.012 + 0.001 * layer + 0.0001 * s;
     exchange.exposed_seconds = 0.008 + 0.001 * layer + 0.0002 * s;
