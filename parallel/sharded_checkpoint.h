@@ -8,10 +8,10 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "core/data/fingerprint.h"
 #include "core/io/checkpoint_directory.h"
 #include "core/io/file_system.h"
 #include "core/io/manifest.h"
+#include "parallel/data_record.h"
 #include "parallel/router_record.h"
 #include "parallel/train_step.h"
 
@@ -41,8 +41,7 @@ class ShardedCheckpoint {
     // Figures that decide tensors' shapes, to explain a mismatch: {"hidden", 256}, ...
     std::map<std::string, int64_t> model;
     std::map<std::string, int64_t> layout;
-    // What is trained on; of the first rank.
-    std::vector<DomainFingerprint> data = {};
+    RunData data = {};  // of the first rank
   };
   ShardedCheckpoint(FileSystem& files, CheckpointDirectory& directory, TrainStep& step,
                     Options options)

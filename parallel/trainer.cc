@@ -68,9 +68,9 @@ class Trainer {
   std::unique_ptr<ShardedCheckpoint> checkpoint_;
   std::unique_ptr<ValidationWindows> windows_;
   std::optional<TrainSamples> samples_;
-  std::vector<std::string> domains_;     // by number
-  std::vector<int> validation_domain_;   // number of each domain of the validation data
-  std::vector<DomainFingerprint> data_;  // of the first rank
+  std::vector<std::string> domains_;    // by number
+  std::vector<int> validation_domain_;  // number of each domain of the validation data
+  RunData data_;                        // of the first rank
   TrainPosition position_;
   int64_t saved_step_ = -1;
   Clock::time_point start_;
@@ -203,38 +203,24 @@ absl::Status Trainer::Resume() {
 // One rank is enough: all read the same files.
 absl::Status Trainer::TakeFingerprint() {
   absl::Status status;
+  const auto take = [&](const TokenDataset& text, std::vector<DomainFingerprint>& result) {
+    absl::StatusOr<std::vector<DomainFingerprint>> data = FingerprintOf(text);
+    status.Update(data.status());
+    if (data.ok()) result = *std::move(data);
+  };
   if (first_rank()) {
-    absl::StatusOr<std::vector<DomainFingerprint>> data = FingerprintOf(*run_.data);
-    status = data.status();
-    if (data.ok()) data_ = *std::move(data);
+    take(*run_.data, data_.training);
+    if (windows_ != nullptr) take(*run_.validation_data, data_.validation);
   }
   return comm::AgreeOnStatus(world_, step_->context(), status,
                              {.name = "fingerprint of the corpus"});
 }
 
-// Sample numbers mean nothing in another corpus: some text would be seen twice and some never.
 absl::Status Trainer::CheckData(const Checkpoint& checkpoint) {
-  const auto warn = [&](const std::string& text) {
-    if (run_.observer != nullptr) run_.observer->OnWarning(text);
-  };
-  const absl::StatusOr<std::vector<std::string>> differences =
-      CompareData(checkpoint.manifest, data_);
-  if (absl::IsNotFound(differences.status())) {
-    warn(absl::StrCat(checkpoint.path, " does not say what it was trained on: not compared with ",
-                      "this run's data"));
-    return absl::OkStatus();
-  }
-  if (!differences.ok()) return absl::FailedPreconditionError(differences.status().message());
-  if (differences->empty()) return absl::OkStatus();
-  const std::string text =
-      absl::StrCat("the checkpoint ", checkpoint.path,
-                   " was trained on other data: ", absl::StrJoin(*differences, "; "));
-  if (!options_.allow_other_data) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(text, ". Give the run the data it had (data.root, data.domain), or set ",
-                     "data.allow_change to go on with this"));
-  }
-  warn(text);
+  EQ_ASSIGN_OR_RETURN(const std::vector<std::string> warnings,
+                      CheckSameData(checkpoint, data_, options_.allow_other_data));
+  if (run_.observer == nullptr) return absl::OkStatus();
+  for (const std::string& warning : warnings) run_.observer->OnWarning(warning);
   return absl::OkStatus();
 }
 

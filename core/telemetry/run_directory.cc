@@ -22,6 +22,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+constexpr char kRunFile[] = "run.json";
+
 std::string FormatUtc(absl::Time time, const char* format) {
   return absl::FormatTime(format, time, absl::UTCTimeZone());
 }
@@ -68,17 +70,19 @@ Json DescribeStart(const RunDirectoryOptions& options) {
   return start;
 }
 
+// run.json's object; an empty one if it is not there, or is only half of one.
+Json ReadRunJson(const FileSystem& file_system, const std::string& directory) {
+  const auto view = file_system.Map(JoinPath(directory, kRunFile));
+  if (!view.ok()) return Json::object();
+  const std::string_view text = (*view)->text();
+  Json run = Json::parse(text.begin(), text.end(), nullptr, /*allow_exceptions=*/false);
+  return run.is_object() ? run : Json::object();
+}
+
 // run.json keeps every start of a run; one that cannot be read any more is begun anew.
-Json ReadStarts(const FileSystem& file_system, const std::string& path) {
-  const auto view = file_system.Map(path);
-  if (view.ok()) {
-    const std::string_view text = (*view)->text();
-    const Json old = Json::parse(text.begin(), text.end(), nullptr, /*allow_exceptions=*/false);
-    if (old.is_object() && old.contains("starts") && old["starts"].is_array()) {
-      return old["starts"];
-    }
-  }
-  return Json::array();
+Json ReadStarts(const FileSystem& file_system, const std::string& directory) {
+  const Json old = ReadRunJson(file_system, directory);
+  return old.contains("starts") && old["starts"].is_array() ? old["starts"] : Json::array();
 }
 
 absl::Status WriteAll(FileSystem& file_system, const std::string& path,
@@ -90,15 +94,26 @@ absl::Status WriteAll(FileSystem& file_system, const std::string& path,
   std::string overrides;
   for (const std::string& line : options.overrides) absl::StrAppend(&overrides, line, "\n");
   EQ_RETURN_IF_ERROR(WriteFileAtomically(file_system, JoinPath(path, "overrides.txt"), overrides));
-  const std::string run_path = JoinPath(path, "run.json");
   Json run;
   run["format"] = kRunDirectoryFormat;
-  run["starts"] = ReadStarts(file_system, run_path);
+  run["starts"] = ReadStarts(file_system, path);
   run["starts"].push_back(DescribeStart(options));
-  return WriteFileAtomically(file_system, run_path, Dump(run));
+  return WriteFileAtomically(file_system, JoinPath(path, kRunFile), Dump(run));
 }
 
 }  // namespace
+
+absl::Status CheckRunDirectoryFormat(const FileSystem& file_system, const std::string& path) {
+  const Json run = ReadRunJson(file_system, path);
+  const auto format = run.find("format");
+  if (format == run.end() || !format->is_number_integer() || *format <= kRunDirectoryFormat) {
+    return absl::OkStatus();
+  }
+  return absl::FailedPreconditionError(
+      absl::StrCat("the run directory '", path, "' has format ", format->get<int64_t>(),
+                   ", this program knows up to ", kRunDirectoryFormat,
+                   ": a newer Equipoise wrote it; use that, or choose another directory"));
+}
 
 std::string ConfigHash(const std::string& config_text) {
   return HashToHex(Xxh3(std::string_view(config_text)));
@@ -125,6 +140,7 @@ std::vector<std::string> CurrentEnvironment() {
 absl::StatusOr<RunDirectory> RunDirectory::Create(FileSystem& file_system,
                                                   const RunDirectoryOptions& options) {
   const std::string path = options.path.empty() ? DefaultPath(file_system, options) : options.path;
+  EQ_RETURN_IF_ERROR(CheckRunDirectoryFormat(file_system, path));
   const RunDirectory directory(file_system, path);
   absl::Status status = WriteAll(file_system, path, options);
   if (status.ok()) status = directory.WriteStatus({});

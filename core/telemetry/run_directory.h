@@ -57,8 +57,9 @@ class RunDirectory {
  public:
   // Makes the directory (or takes the one there) and writes everything but the metrics. One rank
   // calls this, the others Attach to its path. An error says what failed, where, the system's text,
-  // and what to do. Whether the run that was there may go on with this configuration is the
-  // caller's to check; the configuration of the last start is kept.
+  // and what to do; FailedPrecondition and nothing changed for a directory of a newer program.
+  // Whether the run that was there may go on with this configuration is the caller's to check; the
+  // configuration of the last start is kept.
   static absl::StatusOr<RunDirectory> Create(FileSystem& file_system,
                                              const RunDirectoryOptions& options);
   // One that Create made on this or another rank; touches no disk.
@@ -81,6 +82,10 @@ class RunDirectory {
   FileSystem* file_system_;
   std::string path_;
 };
+
+// FailedPrecondition if a newer program made the run directory at `path`: this one must neither
+// read nor change it. A missing or unreadable run.json says nothing.
+absl::Status CheckRunDirectoryFormat(const FileSystem& file_system, const std::string& path);
 
 // XXH3-64 of the resolved configuration's text, 16 hexadecimal digits.
 std::string ConfigHash(const std::string& config_text);

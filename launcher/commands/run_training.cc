@@ -89,6 +89,7 @@ absl::StatusOr<std::vector<std::string>> GatherHosts(Job& job) {
 absl::StatusOr<RunDirectory> CreateDirectory(FileSystem& files, const RunDirectoryOptions& options,
                                              const LoadedConfig& config) {
   if (!options.path.empty()) {
+    EQ_RETURN_IF_ERROR(CheckRunDirectoryFormat(files, options.path));
     EQ_RETURN_IF_ERROR(CheckSameExperiment(options.path, config.experiment));
   }
   return RunDirectory::Create(files, options);

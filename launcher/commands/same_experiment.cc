@@ -37,6 +37,7 @@ absl::Status CheckSameExperiment(const std::string& run_directory, const Experim
   const std::string checkpoints = JoinPath(run_directory, "ckpt");
   LoadRequest request;
   request.path = path;
+  request.is_stored = true;
   const absl::StatusOr<LoadedConfig> there = LoadConfig(request);
   if (!there.ok()) {
     return absl::FailedPreconditionError(

@@ -58,7 +58,7 @@ class Loader {
     for (const std::string& path : request_.fragments) AddFragment(path);
     for (size_t i = 0; i < request_.overrides.size(); ++i) AddOverride(i);
     choices_.Report(config_, request_.replaced_choice_advice, problems_);
-    CheckEffects(config_, provenance_, problems_);
+    if (!request_.is_stored) CheckEffects(config_, provenance_, problems_);
     CheckRules(config_, provenance_, request_.num_ranks, problems_);
     if (!problems_.empty()) return absl::InvalidArgumentError(problems_.ToString());
     return Finish();

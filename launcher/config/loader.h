@@ -24,6 +24,10 @@ struct LoadRequest {
   // A fragment or override that chooses a router, say, is an error when a later one replaces it.
   // What the report tells to do.
   std::string replaced_choice_advice = "choose one";
+  // The file is what an earlier run resolved and stored. Settings without effect, which are refused
+  // where people write them, then count as not written: a version that did not know that they have
+  // none may have stored them.
+  bool is_stored = false;
   // Ranks of the world. Without it, rules about ranks are not checked.
   std::optional<int> num_ranks;
 };

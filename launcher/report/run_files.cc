@@ -104,14 +104,7 @@ absl::Status CheckIsRun(const FileSystem& files, const std::string& path) {
                                             "': name the directory of a run, as `equipoise train` "
                                             "prints it, or of a sweep"));
   }
-  const Json run = ParseJson(TextOf(files, JoinPath(path, "run.json")));
-  if (run.is_object() && run.contains("format") && run["format"].is_number_integer() &&
-      run["format"] > kRunDirectoryFormat) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("the run directory '", path, "' has format ", run["format"].get<int64_t>(),
-                     ", this program reads up to ", kRunDirectoryFormat,
-                     ": a newer Equipoise wrote it; use that"));
-  }
+  EQ_RETURN_IF_ERROR(CheckRunDirectoryFormat(files, path));
   for (const char* name : {"metrics.jsonl", "run.json", "STATUS.json"}) {
     if (files.Exists(JoinPath(path, name))) return absl::OkStatus();
   }

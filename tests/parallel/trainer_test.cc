@@ -263,8 +263,9 @@ TEST_F(TrainerTest, RefusesACheckpointOfOtherData) {
   const TrainOutcome allowed = RunTraining(*setting_, 2);
   ASSERT_TRUE(allowed.status.ok()) << allowed.status;
   EXPECT_EQ(allowed.events.starts[0].first, 2);
-  ASSERT_EQ(allowed.events.warnings.size(), 1u);
-  EXPECT_NE(allowed.events.warnings[0].find("other data"), std::string::npos);
+  ASSERT_EQ(allowed.events.warnings.size(), 2u);
+  EXPECT_NE(allowed.events.warnings[0].find("trained on other data"), std::string::npos);
+  EXPECT_NE(allowed.events.warnings[1].find("validated on other data"), std::string::npos);
 }
 
 TEST_F(TrainerTest, AFailingDiskCostsCheckpointsAndNotTheRun) {

@@ -82,6 +82,29 @@ TEST(RunDirectoryTest, KeepsTheLastConfigurationAndEveryStart) {
   EXPECT_EQ(starts[1]["config_hash"], ConfigHash("steps: 20\n"));
 }
 
+TEST(RunDirectoryTest, ADirectoryOfANewerProgramIsLeftAlone) {
+  InMemoryFileSystem disk;
+  RunDirectoryOptions options = Sample();
+  options.path = "/r";
+  ASSERT_TRUE(RunDirectory::Create(disk, options).ok());
+  const std::string newer = R"({"format": 2, "starts": {"another": "shape"}})";
+  ASSERT_TRUE(WriteFileAtomically(disk, "/r/run.json", newer).ok());
+  options.config_text = "steps: 20\n";
+  const absl::Status status = RunDirectory::Create(disk, options).status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(status));
+  EXPECT_EQ(status.message(),
+            "the run directory '/r' has format 2, this program knows up to 1: a newer Equipoise "
+            "wrote it; use that, or choose another directory");
+  EXPECT_EQ(Read(disk, "/r/run.json"), newer);
+  EXPECT_EQ(Read(disk, "/r/config.textproto"), "steps: 10\n");
+  // Half a file, or one without a format, says nothing.
+  for (const char* text : {"", "{\"format\": 2", "[]", "{\"format\": \"x\"}"}) {
+    ASSERT_TRUE(WriteFileAtomically(disk, "/r/run.json", text).ok());
+    EXPECT_TRUE(CheckRunDirectoryFormat(disk, "/r").ok()) << text;
+  }
+  EXPECT_TRUE(RunDirectory::Create(disk, options).ok());
+}
+
 TEST(RunDirectoryTest, StatusIsReplaced) {
   InMemoryFileSystem disk;
   RunDirectoryOptions options = Sample();

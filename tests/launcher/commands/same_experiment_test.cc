@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "absl/strings/str_replace.h"
 #include "launcher/config/loader.h"
 #include "tests/launcher/config/config_text.h"
 
@@ -72,6 +73,34 @@ TEST(SameExperiment, RefusesWhatItCannotRead) {
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(std::string(status.message()),
               AllOf(HasSubstr("not one of this version"), HasSubstr("did you mean steps?")));
+}
+
+// As a version stored it that did not know yet that the setting does nothing.
+TEST(SameExperiment, GoesOnWithAStoredSettingThatHasNoEffect) {
+  const std::string stored = absl::StrReplaceAll(
+      With({}).resolved_text, {{"selection: SCORE_ALL", "selection: SCORE_SELECTED"}});
+  ASSERT_NE(stored, With({}).resolved_text);
+  const std::string path = DirectoryWith(stored);
+  EXPECT_TRUE(CheckSameExperiment(path, With({}).experiment).ok())
+      << CheckSameExperiment(path, With({}).experiment);
+  // What else differs is still found, and who writes it anew is told.
+  EXPECT_THAT(std::string(CheckSameExperiment(path, With({"moe.top_k=3"}).experiment).message()),
+              HasSubstr("moe.top_k is 2 there and 3 here"));
+  LoadRequest request;
+  request.path = path + "/config.textproto";
+  EXPECT_THAT(std::string(LoadConfig(request).status().message()), HasSubstr("has no effect"));
+}
+
+// As a version stored it whose rules allowed it: what to do is said.
+TEST(SameExperiment, TellsWhatToDoWhereTheStoredConfigurationIsRefusedToday) {
+  const std::string path = DirectoryWith(absl::StrReplaceAll(
+      With({}).resolved_text, {{"accumulation_steps: 2", "accumulation_steps: 17"}}));
+  const absl::Status status = CheckSameExperiment(path, With({}).experiment);
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(status.message()),
+              AllOf(HasSubstr("its configuration is not one of this version:\n" + path),
+                    HasSubstr("accumulation_steps"), HasSubstr("of its own with --run_dir"),
+                    HasSubstr("checkpoint.resume to a checkpoint below " + path + "/ckpt")));
 }
 
 }  // namespace
