@@ -16,6 +16,7 @@
 #include "core/data/fingerprint.h"
 #include "core/data/token_layout.h"
 #include "parallel/data_record.h"
+#include "parallel/model_flops.h"
 #include "parallel/step_report.h"
 #include "parallel/text_exchange.h"
 #include "parallel/train_samples.h"
@@ -74,6 +75,7 @@ class Trainer {
   TrainPosition position_;
   int64_t saved_step_ = -1;
   Clock::time_point start_;
+  double gemm_rate_ = 0.0;  // of all ranks, FLOP/s; 0: not measured
   double step_seconds_ = 0.0;
   int64_t run_tokens_ = 0;
   TrainSummary summary_;
@@ -93,6 +95,9 @@ absl::Status Trainer::Prepare(Device& device) {
         std::make_unique<ValidationWindows>(run_.validation_data, options_.validation.sequences);
   }
   WarnOfIdleOwners();
+  if (options_.model.dtype == DType::kF32) {
+    EQ_ASSIGN_OR_RETURN(gemm_rate_, MeasureGemmRate(world_, step_->context()));
+  }
   EQ_RETURN_IF_ERROR(TakeFingerprint());
   ShardedCheckpoint::Options checkpoint;
   checkpoint.data = data_;
@@ -308,6 +313,10 @@ StepRecord Trainer::Report(const StepResult& result, double seconds) {
   record.tokens_seen = position_.tokens_seen;
   record.step_seconds = seconds;
   record.tokens_per_second = static_cast<double>(result.tokens) / seconds;
+  if (gemm_rate_ > 0.0) {
+    record.mfu = TrainingFlopsPerToken(options_.model, options_.batch.sequence_length) *
+                 record.tokens_per_second / gemm_rate_;
+  }
   record.time = step_->timers().FinishStep();
   step_seconds_ += seconds;
   run_tokens_ += result.tokens;

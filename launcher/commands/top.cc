@@ -18,7 +18,7 @@
 #include "launcher/top/terminal.h"
 
 ABSL_FLAG(double, every, 1.0, "Seconds between two looks at the run.");
-ABSL_FLAG(bool, once, false, "Print one screen as plain text, and end. So does a pipe.");
+ABSL_FLAG(bool, once, false, "Print one screen as plain text, and end.");
 
 namespace equipoise::launcher {
 namespace {
@@ -34,6 +34,7 @@ void PrintOnce(const RunNow& run) {
   for (const std::string& line : DrawScreen(run, options)) std::printf("%s\n", line.c_str());
 }
 
+// Until the user leaves or the run has ended; what it came to then stays on the terminal.
 absl::Status Follow(RunWatch& watch, absl::Duration every) {
   SignalWatch signals;
   absl::Status status;
@@ -41,7 +42,7 @@ absl::Status Follow(RunWatch& watch, absl::Duration every) {
     Terminal terminal;
     do {
       status = watch.Update();
-      if (!status.ok()) break;
+      if (!status.ok() || HasEnded(watch.now())) break;
       const WindowSize window = GetWindowSize();
       ScreenOptions options;
       options.columns = window.columns;
@@ -54,6 +55,7 @@ absl::Status Follow(RunWatch& watch, absl::Duration every) {
       terminal.Show(lines);
     } while (!terminal.WaitForQuit(every) && !signals.WaitForStop(absl::ZeroDuration()));
   }
+  if (status.ok() && HasEnded(watch.now())) PrintOnce(watch.now());
   return status;
 }
 
@@ -72,7 +74,9 @@ absl::Status Top(const std::vector<std::string>& arguments) {
   RunWatch watch(paths[0]);
   EQ_RETURN_IF_ERROR(watch.Update());
   const bool on_terminal = isatty(STDOUT_FILENO) == 1 && isatty(STDIN_FILENO) == 1;
-  if (on_terminal && !absl::GetFlag(FLAGS_once)) return Follow(watch, absl::Seconds(every));
+  if (on_terminal && !absl::GetFlag(FLAGS_once) && !HasEnded(watch.now())) {
+    return Follow(watch, absl::Seconds(every));
+  }
   PrintOnce(watch.now());
   return absl::OkStatus();
 }
@@ -84,8 +88,10 @@ std::string TopHelp() {
       "Usage: equipoise top RUN_DIR [--every=SECONDS] [--once]\n\n"
       "Shows a run on the terminal while it goes on, from the files it writes: losses, speed, MFU\n"
       "and what it is lost to, the load of every expert, the busiest rank, warnings. It can be\n"
-      "called from any machine that sees the directory, as often as you like; q "
-      "leaves.\n\nFlags:\n",
+      "called from any machine that sees the directory, as often as you like; q leaves, and so "
+      "does\n"
+      "the end of the run. Into a pipe, or of a run that has ended, it prints one "
+      "screen.\n\nFlags:\n",
       DescribeFlags(FlagUses()));
 }
 

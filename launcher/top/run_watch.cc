@@ -22,6 +22,10 @@ void Push(double value, std::deque<double>& values) {
 
 }  // namespace
 
+bool HasEnded(const RunNow& run) {
+  return run.state == "finished" || run.state == "failed" || run.state == "stopped";
+}
+
 absl::Status RunWatch::Update() {
   const std::unique_ptr<FileSystem> files = NewPosixFileSystem();
   RunHistory run;

@@ -29,6 +29,9 @@ struct RunNow {
   std::vector<HistoryEvent> events;  // warnings and restarts, newest last
 };
 
+// Whether its job is over, by what it says: one that was killed says nothing.
+bool HasEnded(const RunNow& run);
+
 // Follows a run directory that some job writes to, or wrote to. Reads what is new at each Update.
 // Not thread-safe.
 class RunWatch {
