@@ -121,8 +121,8 @@ absl::Status MoeLayer::Route(const StepContext& context, const MicroBatch& batch
     EQ_RETURN_IF_ERROR(context.statistics->Record(device, index_, saved.routed.partials,
                                                   batch.place.OfLayer(layer_)));
     if (context.route_counts != nullptr) {
-      context.route_counts->Record(device, index_, saved.routed.expert_ids, batch.nodes,
-                                   batch.sequence_length);
+      context.route_counts->Record(device, index_, saved.routed.expert_ids, saved.routed.gates,
+                                   batch.nodes, batch.sequence_length);
     }
   }
   if (context.domain_loads != nullptr) {

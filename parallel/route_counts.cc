@@ -5,6 +5,8 @@
 
 #include "comm/host_mirror.h"
 #include "core/base/check.h"
+#include "core/tensor/dtype.h"
+#include "routing/gate_histogram.h"
 #include "routing/locality.h"
 
 namespace equipoise::parallel {
@@ -21,6 +23,13 @@ size_t NumCounts(const RouteCountOptions& options, const routing::ConsistencyOpt
   return static_cast<size_t>(routing::NumConsistencyCounts(of));
 }
 
+template <typename T>
+std::span<const T> Mirror(const Context& context, ConstTensorView values, std::vector<T>& host) {
+  host.resize(static_cast<size_t>(values.num_elements()));
+  comm::MirrorToHost<T>(context, values, host);
+  return host;
+}
+
 }  // namespace
 
 RouteCounts::RouteCounts(const RouteCountOptions& options)
@@ -28,75 +37,91 @@ RouteCounts::RouteCounts(const RouteCountOptions& options)
       experts_{options.num_experts, options.segment, CacheSize(options)},
       nodes_{options.num_nodes, options.segment, 1},
       node_of_expert_(routing::NodesOfExperts(options.num_experts, options.num_nodes)),
-      num_home_(options.num_nodes > 1
-                    ? static_cast<size_t>(options.num_nodes) * node_of_expert_.size()
-                    : 0),
-      num_experts_counts_(NumCounts(options, experts_, true)),
-      num_nodes_counts_(NumCounts(options, nodes_, options.num_nodes > 1)),
-      values_(static_cast<size_t>(options.layers) *
-              (num_home_ + num_experts_counts_ + num_nodes_counts_)) {}
+      parts_(MakeParts()),
+      values_(static_cast<size_t>(options.layers) * parts_.end) {}
+
+RouteCounts::Parts RouteCounts::MakeParts() const {
+  const bool many_nodes = options_.num_nodes > 1;
+  const size_t nodes = many_nodes ? static_cast<size_t>(options_.num_nodes) : 0;
+  Parts parts;
+  parts.experts = parts.home + nodes * node_of_expert_.size();
+  parts.nodes = parts.experts + NumCounts(options_, experts_, true);
+  parts.gate_bins = parts.nodes + NumCounts(options_, nodes_, many_nodes);
+  parts.token_copies = parts.gate_bins + routing::kNumGateBins;
+  parts.end = parts.token_copies + static_cast<size_t>(options_.max_copies) + 1;
+  return parts;
+}
 
 void RouteCounts::BeginStep(int64_t step) {
   std::fill(values_.begin(), values_.end(), 0.0);
   counts_consistency_ = options_.every_steps > 0 && step % options_.every_steps == 0;
 }
 
-std::span<const double> RouteCounts::OfLayer(int index) const {
-  const size_t size = num_home_ + num_experts_counts_ + num_nodes_counts_;
-  return std::span(values_).subspan(static_cast<size_t>(index) * size, size);
-}
-
-void RouteCounts::CountHome(std::span<const int32_t> ids, std::span<const int32_t> nodes,
-                            size_t copies, std::span<double> counts) const {
+void RouteCounts::CountHome(std::span<double> counts) const {
   const size_t experts = node_of_expert_.size();
-  for (size_t i = 0; i < ids.size(); ++i) {
-    if (ids[i] < 0) continue;
-    const size_t node = nodes.empty() ? 0 : static_cast<size_t>(nodes[i / copies]);
-    counts[node * experts + static_cast<size_t>(ids[i])] += 1.0;
+  const auto copies = static_cast<size_t>(options_.max_copies);
+  for (size_t i = 0; i < host_ids_.size(); ++i) {
+    if (host_ids_[i] < 0) continue;
+    const size_t node = host_homes_.empty() ? 0 : static_cast<size_t>(host_homes_[i / copies]);
+    counts[node * experts + static_cast<size_t>(host_ids_[i])] += 1.0;
   }
 }
 
-void RouteCounts::CountSequence(std::span<const int32_t> ids, int copies,
-                                std::span<double> counts) const {
-  routing::CountConsistency(experts_, ids, copies, counts.first(num_experts_counts_));
-  if (num_nodes_counts_ == 0) return;
+void RouteCounts::CountGates(const Context& context, ConstTensorView gates,
+                             std::span<double> counts) {
+  const auto bins = counts.subspan(parts_.gate_bins, routing::kNumGateBins);
+  const auto copies = counts.subspan(parts_.token_copies);
+  if (gates.dtype() == DType::kF64) {
+    routing::CountGates(host_ids_, Mirror(context, gates, host_double_gates_), options_.max_copies,
+                        bins, copies);
+  } else {
+    routing::CountGates(host_ids_, Mirror(context, gates, host_gates_), options_.max_copies, bins,
+                        copies);
+  }
+}
+
+void RouteCounts::CountSequence(std::span<const int32_t> ids, std::span<double> counts) const {
+  const int copies = options_.max_copies;
+  routing::CountConsistency(experts_, ids, copies,
+                            counts.subspan(parts_.experts, parts_.nodes - parts_.experts));
+  if (parts_.gate_bins == parts_.nodes) return;
   std::vector<int32_t> nodes;
   for (const int32_t id : ids) {
     nodes.push_back(id < 0 ? -1 : node_of_expert_[static_cast<size_t>(id)]);
   }
-  routing::CountConsistency(nodes_, nodes, copies, counts.subspan(num_experts_counts_));
+  routing::CountConsistency(nodes_, nodes, copies,
+                            counts.subspan(parts_.nodes, parts_.gate_bins - parts_.nodes));
 }
 
 void RouteCounts::Record(const Context& context, int index, ConstTensorView expert_ids,
-                         ConstTensorView nodes, int64_t sequence_length) {
-  if (num_home_ == 0 && !counts_consistency_) return;
-  const std::vector<int32_t> ids = comm::HostMirror<int32_t>(context, expert_ids);
-  std::vector<int32_t> homes;
-  if (!nodes.absent()) homes = comm::HostMirror<int32_t>(context, nodes);
-  const size_t copies = static_cast<size_t>(expert_ids.dim(1));
-  const std::span<const double> of_layer = OfLayer(index);
-  const auto counts = std::span(values_).subspan(
-      static_cast<size_t>(of_layer.data() - values_.data()), of_layer.size());
-  if (num_home_ > 0) CountHome(ids, homes, copies, counts.first(num_home_));
+                         ConstTensorView gates, ConstTensorView nodes, int64_t sequence_length) {
+  EQ_CHECK_EQ(expert_ids.dim(1), options_.max_copies);
+  const std::span<const int32_t> ids = Mirror(context, expert_ids, host_ids_);
+  host_homes_.clear();
+  if (!nodes.absent()) Mirror(context, nodes, host_homes_);
+  const std::span<double> counts = OfLayer(index);
+  CountGates(context, gates, counts);
+  if (options_.num_nodes > 1) CountHome(counts);
   if (!counts_consistency_) return;
-  const size_t length = static_cast<size_t>(sequence_length) * copies;
+  const size_t length = static_cast<size_t>(sequence_length * options_.max_copies);
   for (size_t begin = 0; begin < ids.size(); begin += length) {
-    CountSequence(std::span(ids).subspan(begin, length), static_cast<int>(copies),
-                  counts.subspan(num_home_));
+    CountSequence(ids.subspan(begin, length), counts);
   }
 }
 
 LayerRouteCounts RouteCounts::Layer(int index) const {
-  const std::span<const double> counts = OfLayer(index);
-  const auto part = [&](size_t begin, size_t size) {
-    const auto values = counts.subspan(begin, size);
-    return std::vector<double>(values.begin(), values.end());
+  const auto begin = values_.begin() + static_cast<std::ptrdiff_t>(index * parts_.end);
+  const auto part = [&](size_t first, size_t end) {
+    return std::vector<double>(begin + static_cast<std::ptrdiff_t>(first),
+                               begin + static_cast<std::ptrdiff_t>(end));
   };
   LayerRouteCounts layer;
-  layer.home_copies = part(0, num_home_);
+  layer.home_copies = part(parts_.home, parts_.experts);
+  layer.gate_bins = part(parts_.gate_bins, parts_.token_copies);
+  layer.token_copies = part(parts_.token_copies, parts_.end);
   if (!counts_consistency_) return layer;
-  layer.experts = part(num_home_, num_experts_counts_);
-  layer.nodes = part(num_home_ + num_experts_counts_, num_nodes_counts_);
+  layer.experts = part(parts_.experts, parts_.nodes);
+  layer.nodes = part(parts_.nodes, parts_.gate_bins);
   return layer;
 }
 

@@ -17,6 +17,7 @@ struct RouteCountOptions {
   int num_nodes = 1;    // N, logical; 1: no copies by home node are counted
   int num_experts = 0;  // E
   int top_k = 0;        // K
+  int max_copies = 0;   // K', the most copies of a token
   // Local routing consistency: every so many steps, 0 never; the rest as in ConsistencyOptions.
   int64_t every_steps = 0;
   int segment = 16;
@@ -29,6 +30,9 @@ struct LayerRouteCounts {
   // As CountConsistency: of experts, and of nodes with a cache of one node. Empty: not counted.
   std::vector<double> experts;
   std::vector<double> nodes;
+  // routing/gate_histogram.h: copies by gate, and tokens by their number of copies [K' + 1].
+  std::vector<double> gate_bins;
+  std::vector<double> token_copies;
 };
 
 // Integers about a step's routing that no router needs, in doubles: they add up over micro-batches
@@ -41,30 +45,45 @@ class RouteCounts {
   // Sets all counts to zero and decides what this step counts.
   void BeginStep(int64_t step);
   // Counts a micro-batch of MoE layer `index` (its position among the MoE layers): expert_ids I32
-  // [T, K'], -1 for no copy; nodes I32 [T], home nodes, absent for node 0.
-  void Record(const Context& context, int index, ConstTensorView expert_ids, ConstTensorView nodes,
-              int64_t sequence_length);
+  // [T, K'], -1 for no copy; their gates [T, K']; nodes I32 [T], home nodes, absent for node 0.
+  void Record(const Context& context, int index, ConstTensorView expert_ids, ConstTensorView gates,
+              ConstTensorView nodes, int64_t sequence_length);
 
   // All counts, to be summed over ranks in place.
   std::span<double> values() { return values_; }
   LayerRouteCounts Layer(int index) const;
 
  private:
-  std::span<const double> OfLayer(int index) const;
-  void CountHome(std::span<const int32_t> ids, std::span<const int32_t> nodes, size_t copies,
-                 std::span<double> counts) const;
+  // Where each part of a layer's counts begins.
+  struct Parts {
+    size_t home = 0;
+    size_t experts = 0;
+    size_t nodes = 0;
+    size_t gate_bins = 0;
+    size_t token_copies = 0;
+    size_t end = 0;
+  };
+  Parts MakeParts() const;
+  std::span<double> OfLayer(int index) {
+    return std::span(values_).subspan(static_cast<size_t>(index) * parts_.end, parts_.end);
+  }
+  void CountHome(std::span<double> counts) const;
+  void CountGates(const Context& context, ConstTensorView gates, std::span<double> counts);
   // Of one sequence.
-  void CountSequence(std::span<const int32_t> ids, int copies, std::span<double> counts) const;
+  void CountSequence(std::span<const int32_t> ids, std::span<double> counts) const;
 
   const RouteCountOptions options_;
   const routing::ConsistencyOptions experts_;
   const routing::ConsistencyOptions nodes_;
   const std::vector<int32_t> node_of_expert_;
-  const size_t num_home_;
-  const size_t num_experts_counts_;
-  const size_t num_nodes_counts_;
+  const Parts parts_;
   bool counts_consistency_ = false;  // in this step
-  std::vector<double> values_;       // layer after layer: home copies, experts, nodes
+  std::vector<double> values_;       // layer after layer
+  // A micro-batch on the host; kept for their memory.
+  std::vector<int32_t> host_ids_;    // [T, K']
+  std::vector<int32_t> host_homes_;  // [T]
+  std::vector<float> host_gates_;    // [T, K'], one of the two
+  std::vector<double> host_double_gates_;
 };
 
 }  // namespace equipoise::parallel

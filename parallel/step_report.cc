@@ -139,6 +139,8 @@ LayerRecord ReportLayer(const MoeLayerResult& layer, int64_t tokens, int num_exp
   if (!layer.routes.home_copies.empty()) {
     AddHomeFigures(layer.routes.home_copies, num_experts, locality, record.figures);
   }
+  record.gate_bins.assign(layer.routes.gate_bins.begin(), layer.routes.gate_bins.end());
+  record.token_copies.assign(layer.routes.token_copies.begin(), layer.routes.token_copies.end());
   AddConsistency(layer.routes.experts, "", record.figures);
   AddConsistency(layer.routes.nodes, "node_", record.figures);
   return record;

@@ -116,11 +116,22 @@ void TrainStep::CreateLogs(const ExchangeCosts& costs) {
   options.num_layers = static_cast<int>(model_->routers().size());
   options.row_bytes = costs.row_bytes;
   exchange_log_ = std::make_unique<ExchangeLog>(std::move(options));
+  route_counts_.emplace(WhatToCount());
+}
+
+RouteCountOptions TrainStep::WhatToCount() const {
+  const std::vector<const routing::Router*> routers = model_->routers();
   const routing::RouterOptions& router = options_.model.moe.router;
-  const ConsistencyTelemetry& consistency = options_.consistency;
-  route_counts_.emplace(RouteCountOptions{
-      static_cast<int>(model_->routers().size()), router.locality.num_nodes, router.num_experts,
-      router.top_k, consistency.every_steps, consistency.segment, consistency.cache_ratio});
+  RouteCountOptions counts;
+  counts.layers = static_cast<int>(routers.size());
+  counts.num_nodes = router.locality.num_nodes;
+  counts.num_experts = router.num_experts;
+  counts.top_k = router.top_k;
+  if (!routers.empty()) counts.max_copies = static_cast<int>(routers[0]->max_copies_per_token());
+  counts.every_steps = options_.consistency.every_steps;
+  counts.segment = options_.consistency.segment;
+  counts.cache_ratio = options_.consistency.cache_ratio;
+  return counts;
 }
 
 absl::StatusOr<routing::ExpertPlacement> TrainStep::Place() {

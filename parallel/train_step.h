@@ -144,6 +144,7 @@ class TrainStep {
   // What the links of the world cost; a model without experts does not need to know.
   absl::StatusOr<ExchangeCosts> FindCosts();
   void CreateLogs(const ExchangeCosts& costs);
+  RouteCountOptions WhatToCount() const;
   // Reads sequences [range) of a batch that starts at sample `first` to the host. Collective: an
   // error on one rank is an error on all.
   absl::Status Read(const SampleSource& source, const HomeOfSample& home, uint64_t first,

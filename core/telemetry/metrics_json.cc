@@ -68,6 +68,8 @@ Json ToJson(const LayerRecord& layer) {
   object["dropped_share"] = layer.dropped_share;
   if (layer.router_entropy.has_value()) object["router_entropy"] = *layer.router_entropy;
   object["rank_loads"] = layer.rank_loads;
+  if (!layer.gate_bins.empty()) object["gate_bins"] = layer.gate_bins;
+  if (!layer.token_copies.empty()) object["token_copies"] = layer.token_copies;
   for (const auto& [name, value] : layer.figures) object[name] = value;
   object["auxiliary"] = ToJson(layer.auxiliary);
   if (layer.exchange.has_value()) object["exchange"] = ToJson(*layer.exchange);

@@ -16,10 +16,13 @@ using Values = std::vector<int64_t>;
 struct Section {
   uint64_t tag;
   Values RouterLayer::*values;
+  bool is_histogram;
 };
-constexpr std::array<Section, 2> kSections = {{
-    {1, &RouterLayer::counts},
-    {2, &RouterLayer::rank_loads},
+constexpr std::array<Section, 4> kSections = {{
+    {1, &RouterLayer::counts, false},
+    {2, &RouterLayer::rank_loads, false},
+    {4, &RouterLayer::gate_bins, true},
+    {5, &RouterLayer::token_copies, true},
 }};
 constexpr uint64_t kNodeBytesTag = 3;
 
@@ -40,13 +43,17 @@ T Fixed(const char* data) {
   return value;
 }
 
-void AppendValues(const Values& values, std::string& out) {
+int64_t MeanOf(const Values& values) {
+  const int64_t sum = std::accumulate(values.begin(), values.end(), int64_t{0});
+  return sum / static_cast<int64_t>(values.size());
+}
+
+void AppendValues(const Values& values, bool is_histogram, std::string& out) {
   AppendVarint(values.size(), out);
   if (values.empty()) return;
-  const int64_t sum = std::accumulate(values.begin(), values.end(), int64_t{0});
-  const int64_t mean = sum / static_cast<int64_t>(values.size());
-  AppendVarint(ZigZag(mean), out);
-  for (const int64_t value : values) AppendVarint(ZigZag(value - mean), out);
+  const int64_t base = is_histogram ? 0 : MeanOf(values);
+  AppendVarint(ZigZag(base), out);
+  for (const int64_t value : values) AppendVarint(ZigZag(value - base), out);
 }
 
 bool ReadValues(VarintReader& reader, Values& values) {
@@ -54,8 +61,8 @@ bool ReadValues(VarintReader& reader, Values& values) {
   if (size > reader.remaining()) return false;  // each takes a byte at least
   values.resize(size);
   if (size == 0) return true;
-  const int64_t mean = reader.NextSigned();
-  for (int64_t& value : values) value = mean + reader.NextSigned();
+  const int64_t base = reader.NextSigned();
+  for (int64_t& value : values) value = base + reader.NextSigned();
   return reader.ok();
 }
 
@@ -71,7 +78,7 @@ std::string EncodeSection(const RouterRecord& record, const Section& section) {
   AppendVarint(record.layers.size(), bytes);
   for (const RouterLayer& layer : record.layers) {
     AppendVarint(static_cast<uint64_t>(layer.layer), bytes);
-    AppendValues(layer.*section.values, bytes);
+    AppendValues(layer.*section.values, section.is_histogram, bytes);
   }
   return bytes;
 }
@@ -135,7 +142,7 @@ std::string Encode(const RouterRecord& record) {
   }
   if (!record.node_bytes.empty()) {
     std::string bytes;
-    AppendValues(record.node_bytes, bytes);
+    AppendValues(record.node_bytes, /*is_histogram=*/false, bytes);
     add(kNodeBytesTag, bytes);
   }
   std::string payload;
@@ -173,6 +180,8 @@ RouterRecord ToRouterRecord(const StepRecord& record) {
     to.layer = layer.layer;
     to.counts = layer.counts;
     to.rank_loads = layer.rank_loads;
+    to.gate_bins = layer.gate_bins;
+    to.token_copies = layer.token_copies;
   }
   for (const std::vector<int64_t>& row : record.node_bytes) {
     result.node_bytes.insert(result.node_bytes.end(), row.begin(), row.end());

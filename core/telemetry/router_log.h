@@ -17,10 +17,12 @@
 //   record  "EQR1" | size of the payload u32 | payload | XXH3-64 of everything before it u64
 //   payload step | number of sections | (tag | size in bytes | bytes)...        all varints
 //
-// An array is its number of values, their integer mean, and each value minus that, zigzag. Sections
-// 1 (counts) and 2 (rank loads) hold an array a layer: number of layers, then for each its index in
-// the model and its array. Section 3 (bytes between nodes) is one array. A reader passes over tags
-// that it does not know; a file of a greater version it refuses.
+// An array is its number of values, a base, and each value minus that, zigzag; the base is their
+// integer mean, and 0 for histograms, which have many zeros. Sections 1 (counts), 2 (rank loads), 4
+// (copies by gate) and 5 (tokens by number of copies) hold an array a layer: number of layers, then
+// for each its index in the model and its array. Section 3 (bytes between nodes) is one array. A
+// reader passes over tags that it does not know, and files from before a tag lack it; a file of a
+// greater version it refuses.
 //
 // router.idx beside it has 16 bytes a record, step i64 | offset u64, so that a reader finds a step
 // without walking through the file. It can be deleted: readers then walk, and the next start of the
@@ -34,9 +36,11 @@ inline constexpr uint32_t kRouterLogVersion = 1;
 
 // One MoE layer in one step. An array that the run did not record is empty.
 struct RouterLayer {
-  int layer = 0;                    // index in the model
-  std::vector<int64_t> counts;      // [E] token copies each expert was chosen for
-  std::vector<int64_t> rank_loads;  // [R] token copies each rank's experts received
+  int layer = 0;                      // index in the model
+  std::vector<int64_t> counts;        // [E] token copies each expert was chosen for
+  std::vector<int64_t> rank_loads;    // [R] token copies each rank's experts received
+  std::vector<int64_t> gate_bins;     // copies by gate, edges in routing/gate_histogram.h
+  std::vector<int64_t> token_copies;  // tokens by their number of copies, from none on
 };
 
 struct RouterRecord {

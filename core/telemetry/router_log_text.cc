@@ -80,6 +80,8 @@ struct Array {
 constexpr Array kArrays[] = {
     {"counts", &RouterLayer::counts},
     {"rank_loads", &RouterLayer::rank_loads},
+    {"gate_bins", &RouterLayer::gate_bins},
+    {"token_copies", &RouterLayer::token_copies},
 };
 
 }  // namespace

@@ -68,7 +68,10 @@ struct LayerRecord : LoadRecord {
   // Absent for routers without scores.
   std::optional<double> router_entropy;
   std::vector<int64_t> rank_loads;  // [R] token copies each rank's experts received
-  NamedValues auxiliary;            // this layer's auxiliary losses, weighted as in the loss
+  // Histograms, copies as sent; empty where they are not counted.
+  std::vector<int64_t> gate_bins;     // copies by gate; edges in routing/gate_histogram.h
+  std::vector<int64_t> token_copies;  // tokens by their number of copies, from none on
+  NamedValues auxiliary;              // this layer's auxiliary losses, weighted as in the loss
   std::optional<ExchangeRecord> exchange;
   NamedValues figures;  // what else was measured, by its key
 };

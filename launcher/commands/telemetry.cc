@@ -113,8 +113,8 @@ std::string TelemetryHelp() {
       "Usage: equipoise telemetry dump RUN_DIR [--flag=value]...\n\n"
       "Prints router.bin, a run's record of which expert got how many tokens, as text. Damaged\n"
       "records are passed over and counted on the standard error. A CSV line is\n"
-      "step,layer,ARRAY,VALUE,VALUE,... with ARRAY counts (by expert) or rank_loads (by rank); "
-      "and\n"
+      "step,layer,ARRAY,VALUE,VALUE,... with ARRAY counts (by expert), rank_loads (by rank),\n"
+      "gate_bins (copies by gate) or token_copies (tokens by number of copies); and\n"
       "step,,node_bytes,VALUE,... (from node to node, row by row, of all layers).\n\nFlags:\n",
       DescribeFlags(DumpFlags()),
       "\nExamples:\n"

@@ -12,6 +12,7 @@
 #include "launcher/chart/markup.h"
 #include "launcher/report/curves.h"
 #include "launcher/report/run_sections.h"
+#include "routing/gate_histogram.h"
 #include "routing/load_stats.h"
 
 namespace equipoise::launcher {
@@ -146,6 +147,50 @@ std::string LorenzChart(const RunHistory& run, const std::string& id) {
   return DrawLineChart(chart);
 }
 
+// The first layer, the last and one between: how sure routers are differs with depth.
+std::vector<const LayerHistory*> LayersForGates(const RunHistory& run) {
+  std::vector<const LayerHistory*> layers;
+  for (const LayerHistory& layer : run.layers) {
+    if (layer.gates.num_experts() == routing::kNumGateBins) layers.push_back(&layer);
+  }
+  if (layers.size() <= 3) return layers;
+  return {layers.front(), layers[layers.size() / 2], layers.back()};
+}
+
+Curve GateCurve(const LayerHistory& layer, int style) {
+  Curve curve;
+  curve.name = absl::StrCat("layer ", layer.layer);
+  curve.style = style;
+  for (int bucket = 0; bucket < layer.gates.num_buckets(); ++bucket) {
+    const std::span<const double> bins = layer.gates.Sums(bucket);
+    if (std::accumulate(bins.begin(), bins.end(), 0.0) == 0.0) continue;
+    curve.points.push_back({layer.gates.MiddleOf(bucket), routing::GateQuantile(bins, 0.5),
+                            routing::GateQuantile(bins, 0.1), routing::GateQuantile(bins, 0.9)});
+  }
+  return curve;
+}
+
+std::string GateChart(const RunHistory& run, const std::string& id) {
+  const std::vector<const LayerHistory*> layers = LayersForGates(run);
+  if (layers.empty()) return "";
+  LineChart chart;
+  chart.text = {id, "Gates of the token copies", "",
+                "Median, in a band from the 10th to the 90th percentile of the copies, from bins "
+                "of a quarter of a doubling. A narrow band near 1/K: the router hardly tells the "
+                "experts apart."};
+  chart.x_label = "step";
+  chart.y_label = "gate";
+  chart.include = 0.0;
+  for (const LayerHistory* layer : layers) {
+    chart.curves.push_back(GateCurve(*layer, static_cast<int>(chart.curves.size())));
+    const std::vector<CurvePoint>& points = chart.curves.back().points;
+    if (points.empty()) continue;
+    absl::StrAppend(&chart.text.summary, chart.curves.back().name, ": median ",
+                    FormatFigure(points.back().y), " at the end. ");
+  }
+  return DrawLineChart(chart);
+}
+
 std::string LayerHeatMap(const LayerHistory& layer, const std::string& id) {
   const LoadGrid& load = layer.load;
   HeatMap map;
@@ -171,7 +216,8 @@ std::string LayerHeatMap(const LayerHistory& layer, const std::string& id) {
 }
 
 std::string LoadOfRun(const RunHistory& run, size_t number) {
-  std::string in_view = LorenzChart(run, absl::StrCat("chart-lorenz-", number));
+  std::string in_view = LorenzChart(run, absl::StrCat("chart-lorenz-", number)) +
+                        GateChart(run, absl::StrCat("chart-gates-", number));
   std::string folded;
   size_t shown = 0;
   for (const LayerHistory& layer : run.layers) {

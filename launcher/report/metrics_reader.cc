@@ -220,16 +220,20 @@ class MetricsReader::Impl {
   error_code ReadLayer(json::value value, LayerRow& layer) {
     std::vector<int64_t> counts = std::move(layer.counts);
     std::vector<int64_t> loads = std::move(layer.rank_loads);
-    counts.clear();
-    loads.clear();
+    std::vector<int64_t> bins = std::move(layer.gate_bins);
+    for (std::vector<int64_t>* memory : {&counts, &loads, &bins}) memory->clear();
     layer = LayerRow();
     layer.counts = std::move(counts);
     layer.rank_loads = std::move(loads);
+    layer.gate_bins = std::move(bins);
     return ForEachField(value, [this, &layer](std::string_view key, json::value field) {
       if (key == "counts") {
         return skip_counts_ ? SUCCESS : ReadIntegers(field, layer.counts);
       }
       if (key == "rank_loads") return ReadIntegers(field, layer.rank_loads);
+      if (key == "gate_bins") {
+        return skip_counts_ ? SUCCESS : ReadIntegers(field, layer.gate_bins);
+      }
       if (key == "domain_counts") return ReadDomainCounts(field, layer);
       if (key == "exchange") return ReadExchange(field, layer);
       if (key == "layer") {

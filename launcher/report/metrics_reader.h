@@ -12,7 +12,7 @@
 namespace equipoise::launcher {
 
 struct MetricsReaderOptions {
-  // Leaves MetricsRow::layers' counts empty: for who has them from router.bin.
+  // Leaves MetricsRow::layers' counts and gate_bins empty: for who has them from router.bin.
   bool skip_counts = false;
   // Begins with the first line that begins at this byte or later.
   uint64_t from_byte = 0;

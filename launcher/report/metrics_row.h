@@ -20,6 +20,7 @@ struct LayerRow {
   int layer = 0;
   std::vector<int64_t> counts;
   std::vector<int64_t> rank_loads;
+  std::vector<int64_t> gate_bins;
   double gini = kAbsent;
   double min_max = kAbsent;
   double max_over_mean = kAbsent;

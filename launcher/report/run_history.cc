@@ -29,8 +29,10 @@ LayerHistory& LayerOf(RunHistory& run, int index, size_t hint) {
   return run.layers.emplace_back(index, static_cast<size_t>(run.window));
 }
 
-void AddCounts(int64_t step, std::span<const int64_t> counts, LayerHistory& layer) {
+void AddCounts(int64_t step, std::span<const int64_t> counts, std::span<const int64_t> gate_bins,
+               LayerHistory& layer) {
   layer.load.Add(step, counts);
+  layer.gates.Add(step, gate_bins);
   layer.last_counts.Add(counts);
 }
 
@@ -71,7 +73,7 @@ void AddLayers(const MetricsRow& row, RunHistory& run) {
     to.predicted_seconds.Add(row.step, from.predicted_seconds);
     to.measured_seconds.Add(row.step, from.measured_seconds);
     to.exposed_seconds.Add(row.step, from.exposed_seconds);
-    if (!run.counts_from_router_log) AddCounts(row.step, from.counts, to);
+    if (!run.counts_from_router_log) AddCounts(row.step, from.counts, from.gate_bins, to);
     efficiency += from.balance_efficiency;
   }
   if (!row.layers.empty()) {
@@ -109,7 +111,8 @@ absl::StatusOr<bool> ReadRouterLog(const FileSystem& files, RunHistory& run) {
   RouterRecord record;
   while (reader->Next(record)) {
     for (size_t i = 0; i < record.layers.size(); ++i) {
-      AddCounts(record.step, record.layers[i].counts, LayerOf(run, record.layers[i].layer, i));
+      const RouterLayer& layer = record.layers[i];
+      AddCounts(record.step, layer.counts, layer.gate_bins, LayerOf(run, layer.layer, i));
     }
   }
   run.num_skipped_records = reader->num_skipped();

@@ -44,6 +44,7 @@ struct LayerHistory {
   Series measured_seconds;
   Series exposed_seconds;
   LoadGrid load;
+  LoadGrid gates;  // copies by gate, bins of routing/gate_histogram.h in the place of experts
   CountWindow last_counts;
 };
 

@@ -100,6 +100,11 @@ void LoadGrid::Add(int64_t step, std::span<const int64_t> counts) {
   if (low < least_.ratio) least_ = {low, step, static_cast<int>(fewest)};
 }
 
+double LoadGrid::MiddleOf(int bucket) const {
+  const int64_t first = first_step_ + bucket * width_;
+  return 0.5 * static_cast<double>(first + std::min(first + width_ - 1, last_step_));
+}
+
 std::vector<double> LoadGrid::Ratios() const {
   const auto experts = static_cast<size_t>(num_experts_);
   std::vector<double> ratios(experts * buckets_.size(), std::numeric_limits<double>::quiet_NaN());

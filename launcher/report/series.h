@@ -57,6 +57,9 @@ class LoadGrid {
   int64_t first_step() const { return first_step_; }
   int64_t last_step() const { return last_step_; }
   int64_t steps_per_bucket() const { return width_; }
+  // Sums of a bucket's steps [num_experts], and the middle of those steps.
+  std::span<const double> Sums(int bucket) const { return buckets_[static_cast<size_t>(bucket)]; }
+  double MiddleOf(int bucket) const;
   // [num_experts, num_buckets] counts over an even share; NaN where nothing was counted.
   std::vector<double> Ratios() const;
 

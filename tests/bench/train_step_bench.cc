@@ -11,11 +11,13 @@
 #include <cstdio>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/rng.h"
 #include "core/base/status_macros.h"
+#include "parallel/model_flops.h"
 #include "parallel/train_step.h"
 #include "tests/bench/ceilings.h"
 #include "tests/bench/report.h"
@@ -57,22 +59,6 @@ parallel::TrainOptions Options(int ranks) {
   return options;
 }
 
-// FLOPs of the model's forward pass for one token.
-double ForwardFlops(const parallel::TrainOptions& options) {
-  const parallel::ModelOptions& model = options.model;
-  const auto hidden = static_cast<double>(model.hidden);
-  const double query_width = static_cast<double>(model.num_heads * model.head_dim);
-  const double key_width = static_cast<double>(model.num_kv_heads * model.head_dim);
-  const double projections = 2.0 * hidden * (2.0 * query_width + 2.0 * key_width);
-  const double scores =
-      4.0 * static_cast<double>(options.batch.sequence_length) * query_width / 2.0;
-  const double router = 2.0 * hidden * model.moe.router.num_experts;
-  const double experts =
-      6.0 * hidden * static_cast<double>(model.moe.expert_width) * model.moe.router.top_k;
-  const double head = 2.0 * hidden * static_cast<double>(model.vocabulary);
-  return model.num_layers * (projections + scores + router + experts) + head;
-}
-
 parallel::SampleSource RandomBytes() {
   return [](uint64_t index, std::span<int32_t> tokens, int* domain) {
     const Philox random(StreamKey(1, "bytes"));
@@ -104,12 +90,23 @@ Ceilings::Options CeilingsOf(const parallel::TrainOptions& options, int ranks) {
   return ceilings;
 }
 
-// Against the fastest step, in which it weighs most.
+// Medians, against the fastest step, in which they weigh most.
 void PrintTelemetry(const TelemetryCost& cost, const Measurement& measurement) {
   const double best = *std::min_element(measurement.seconds.begin(), measurement.seconds.end());
-  const double statistics = cost.statistics_seconds(), report = cost.report_seconds();
-  std::printf("telemetry: counts and entropies %.3f ms, report %.3f ms: %.2f %% of the best step\n",
-              statistics * 1e3, report * 1e3, 100.0 * (statistics + report) / best);
+  const auto print = [best](const std::string& name, double seconds) {
+    std::printf("  %-22s %8.3f ms  %6.3f %%\n", name.c_str(), seconds * 1e3,
+                100.0 * seconds / best);
+  };
+  std::printf("telemetry, everything on, in the median and of the best step:\n");
+  double total = 0.0;
+  for (const TelemetryCost::Part& part : cost.parts()) {
+    std::vector<int64_t> times = part.nanoseconds;
+    std::nth_element(times.begin(), times.begin() + times.size() / 2, times.end());
+    const double seconds = 1e-9 * static_cast<double>(times[times.size() / 2]);
+    print(part.name, seconds);
+    total += seconds;
+  }
+  print("all telemetry", total);
 }
 
 absl::Status RunRank(comm::Communicator& world) {
@@ -125,7 +122,9 @@ absl::Status RunRank(comm::Communicator& world) {
   Measurement measurement;
   measurement.name = Describe(options, ranks);
   measurement.tokens = options.batch.sequences * options.batch.sequence_length;
-  measurement.flops = 3.0 * ForwardFlops(options) * static_cast<double>(measurement.tokens) / ranks;
+  measurement.flops =
+      parallel::TrainingFlopsPerToken(options.model, options.batch.sequence_length) *
+      static_cast<double>(measurement.tokens) / ranks;
   const routing::RouterOptions& router = options.model.moe.router;
   EQ_ASSIGN_OR_RETURN(
       const auto telemetry,

@@ -65,7 +65,7 @@ validation { sequences: 2 every_steps: 10 }
 telemetry { progress: OFF }
 END
 charts=(chart-loss chart-learning-rate chart-gradient-norm chart-domain-loss chart-gini
-  chart-max-over-mean chart-min-max chart-lorenz-0 chart-load-0-0 chart-load-0-1 chart-domains-0-0
+  chart-max-over-mean chart-min-max chart-lorenz-0 chart-gates-0 chart-load-0-0 chart-load-0-1 chart-domains-0-0
   chart-time chart-time-curves chart-speed chart-timeline-0)
 
 # A run that was resumed: every sink has each step once.
@@ -78,7 +78,7 @@ steps=$("$program" telemetry dump runs/one --format jsonl | sed 's/^{"step":\([0
 [[ $steps == "$(seq 1 20)" ]] || fail "router.bin has the steps $steps"
 run "$program" telemetry dump runs/one --from 7 --to 7
 expect 0 out "7,1,counts," "one step as CSV"
-[[ $(wc -l <out.txt) == 5 ]] || fail "two layers with counts and rank loads, and bytes, are 5 lines"
+[[ $(wc -l <out.txt) == 9 ]] || fail "two layers with four arrays each, and bytes, are 9 lines"
 [[ $(grep -c '"event":"start"' runs/one/events.jsonl) == 2 ]] || fail "two starts are two events"
 grep -q 'equipoise_step{run="one"} 20' runs/one/prom/equipoise_one.prom ||
   grep -q 'equipoise_step{run="one"}' runs/one/prom/equipoise_one.prom || fail "no Prometheus file"
@@ -100,11 +100,17 @@ run "$program" top nowhere
 expect 2 err "there is nothing at 'nowhere'" "top of a path that is not there"
 run "$program" top runs/one runs/one
 expect 2 err "needs one run directory, not 2" "top of two runs"
-if command -v script >/dev/null; then # a terminal of its own; q leaves it
-  run timeout 60 script -qec "stty rows 24 cols 80; LC_ALL=C.UTF-8 $program top runs/one" /dev/null \
-    < <(sleep 2; printf q; sleep 5)
+if command -v script >/dev/null; then # a terminal of its own; q leaves it, and the run's end
+  cp -r runs/one going
+  sed -i 's/"finished"/"running"/' going/STATUS.json
+  on_terminal="stty rows 24 cols 80; LC_ALL=C.UTF-8 $program top going --every 0.1"
+  run timeout 60 script -qec "$on_terminal" /dev/null < <(sleep 2; printf q; sleep 5)
   expect 0 out $'\e[?1049h' "a screen of its own"
-  expect 0 out $'\e[?1049l' "the screen is given back"
+  [[ $out == *$'\e[?1049l' ]] || fail "the screen is given back, and nothing said"
+  (sleep 2; cp runs/one/STATUS.json going/new; mv going/new going/STATUS.json) &
+  run timeout 60 script -qec "$on_terminal" /dev/null < <(sleep 15)
+  [[ $status == 0 && $out == *$'\e[?1049l'*"going  finished  step 20/20 (100%)"* ]] ||
+    fail "top ends with the run and leaves its last screen"
 fi
 
 # Two runs.
@@ -165,8 +171,14 @@ run "$program" report empty
 expect 2 err "is no run directory" "a directory that is no run"
 cp -r runs/one newer
 sed -i 's/"format": 1/"format": 99/' newer/run.json
-run "$program" report newer
-expect 2 err "a newer Equipoise wrote it" "a run of a newer version"
+for verb in report top; do
+  run "$program" $verb newer
+  expect 2 err "a newer Equipoise wrote it" "$verb of a run of a newer version"
+done
+run "$program" train --config base.textproto --run_dir newer --set steps=20
+expect 2 err "a newer Equipoise wrote it" "going on with a run of a newer version"
+grep -q '"format": 99' newer/run.json || fail "a refused directory is left as it was"
+cmp -s newer/metrics.jsonl runs/one/metrics.jsonl || fail "a refused run's metrics are kept"
 cp -r runs/one newer_log
 printf '\x63' | dd of=newer_log/router.bin bs=1 seek=8 conv=notrunc status=none
 run "$program" telemetry dump newer_log

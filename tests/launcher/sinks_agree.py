@@ -141,8 +141,9 @@ def compare_counts(rows, dumped):
     for row, record in zip(steps, dumped):
         assert record.get("node_bytes") == row.get("node_bytes"), row["step"]
         for layer, recorded in zip(row["moe"], record["moe"], strict=True):
-            for key in ("layer", "counts", "rank_loads"):
-                assert recorded[key] == layer[key], (row["step"], key)
+            assert set(recorded) == {"layer", "counts", "rank_loads", "gate_bins", "token_copies"}
+            for key, value in recorded.items():
+                assert value == layer[key], (row["step"], key)
     print(f"router.bin: {len(steps)} steps agree")
 
 

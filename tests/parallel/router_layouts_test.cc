@@ -1,10 +1,14 @@
 // Every router trains to the same losses and state on every layout: what it decides, what it adds
 // up over a step and how it moves its state depend on no rank and no cut.
 
+#include <numeric>
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "comm/backends/thread/run_ranks.h"
 #include "core/base/status_macros.h"
 #include "core/device/device.h"
@@ -28,7 +32,7 @@ struct Layout {
 
 struct Trace {
   std::vector<double> losses;
-  std::vector<double> counts;  // all layers', every step
+  std::vector<double> counts;  // and histograms: all layers', every step
 };
 
 TrainOptions OptionsFor(const std::string& kind, const Layout& layout) {
@@ -62,6 +66,23 @@ TrainOptions OptionsFor(const std::string& kind, const Layout& layout) {
   return options;
 }
 
+// Every copy as sent has a gate in some bin, and every token a number of copies.
+absl::Status CheckHistograms(const MoeLayerResult& layer, int64_t tokens) {
+  const auto& copies = layer.routes.token_copies;
+  double sent = -layer.sums[kExperts];  // dropped
+  for (int e = 0; e < kExperts; ++e) sent += layer.sums[static_cast<size_t>(e)];
+  double of_tokens = 0.0;
+  for (size_t k = 0; k < copies.size(); ++k) of_tokens += static_cast<double>(k) * copies[k];
+  const auto& bins = layer.routes.gate_bins;
+  if (std::accumulate(bins.begin(), bins.end(), 0.0) == sent && of_tokens == sent &&
+      std::accumulate(copies.begin(), copies.end(), 0.0) == static_cast<double>(tokens)) {
+    return absl::OkStatus();
+  }
+  return absl::InternalError(absl::StrCat(sent, " copies of ", tokens, " tokens, but gates ",
+                                          absl::StrJoin(bins, " "), " and copies ",
+                                          absl::StrJoin(copies, " ")));
+}
+
 absl::StatusOr<Trace> Train(const std::string& kind, const Layout& layout) {
   Trace first;
   EQ_RETURN_IF_ERROR(comm::RunRanks(layout.ranks, [&](comm::Communicator& world) -> absl::Status {
@@ -76,6 +97,10 @@ absl::StatusOr<Trace> Train(const std::string& kind, const Layout& layout) {
       for (const MoeLayerResult& layer : result.layers) {
         trace.counts.insert(trace.counts.end(), layer.sums.begin(),
                             layer.sums.begin() + kExperts + 1);
+        for (const auto* histogram : {&layer.routes.gate_bins, &layer.routes.token_copies}) {
+          trace.counts.insert(trace.counts.end(), histogram->begin(), histogram->end());
+        }
+        EQ_RETURN_IF_ERROR(CheckHistograms(layer, result.tokens));
       }
     }
     EQ_ASSIGN_OR_RETURN(const EvaluationResult evaluation, step->Evaluate(source, 5));

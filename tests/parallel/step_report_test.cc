@@ -40,6 +40,16 @@ TEST(StepReport, CopiesTheFiguresOfTheStep) {
   EXPECT_EQ(record.gradient_norm, 0.75);
 }
 
+TEST(StepReport, HasTheHistogramsOfTheCopies) {
+  StepResult result = MakeResult();
+  EXPECT_TRUE(ReportStep(result, 4, 2, ThreeOwners()).layers[0].gate_bins.empty());
+  result.layers[1].routes.gate_bins = {0, 150, 50};
+  result.layers[1].routes.token_copies = {0, 0, 100};
+  const LayerRecord layer = ReportStep(result, 4, 2, ThreeOwners()).layers[1];
+  EXPECT_EQ(layer.gate_bins, (std::vector<int64_t>{0, 150, 50}));
+  EXPECT_EQ(layer.token_copies, (std::vector<int64_t>{0, 0, 100}));
+}
+
 TEST(StepReport, AddsAuxiliaryLossesOverLayers) {
   const StepRecord record = ReportStep(MakeResult(), 4, 2, ThreeOwners());
   EXPECT_EQ(record.auxiliary, (NamedValues{{"balance", 0.375}, {"z", 0.0625}}));

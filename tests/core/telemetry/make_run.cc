@@ -5,18 +5,25 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <numeric>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "core/io/file_system.h"
+#include "core/telemetry/event_log.h"
 #include "core/telemetry/metrics_writer.h"
 #include "core/telemetry/router_log_writer.h"
 #include "core/telemetry/step_record.h"
 #include "core/telemetry/step_sink.h"
+#include "routing/gate_histogram.h"
 #include "routing/load_stats.h"
 
 namespace equipoise {
 namespace {
+
+constexpr int64_t kValidations = 20;
 
 struct Shape {
   int64_t steps;
@@ -41,6 +48,21 @@ void FillLayer(const Shape& shape, int64_t step, LayerRecord& layer) {
   }
 }
 
+// Gates that grow towards certainty; all copies are sent, two a token.
+void FillHistograms(double progress, LayerRecord& layer) {
+  const int64_t copies = std::accumulate(layer.counts.begin(), layer.counts.end(), int64_t{0});
+  const int centre =
+      routing::GateBin(static_cast<float>(0.1 + 0.5 * progress + 0.02 * layer.layer));
+  layer.gate_bins.assign(routing::kNumGateBins, 0);
+  for (const auto& [offset, share] : {std::pair(-2, 8), std::pair(-1, 4), std::pair(1, 4)}) {
+    layer.gate_bins[static_cast<size_t>(centre + offset)] = copies / share;
+  }
+  const int64_t placed =
+      std::accumulate(layer.gate_bins.begin(), layer.gate_bins.end(), int64_t{0});
+  layer.gate_bins[static_cast<size_t>(centre)] = copies - placed;
+  layer.token_copies = {0, 0, copies / 2};
+}
+
 void FillFigures(LayerRecord& layer) {
   const std::vector<double> counts(layer.counts.begin(), layer.counts.end());
   const routing::LoadStats load = routing::ComputeLoadStats(counts);
@@ -51,6 +73,24 @@ void FillFigures(LayerRecord& layer) {
   layer.floor_gini = 0.02;
   layer.floor_min_max = 0.87;
   layer.floor_max_over_mean = 1.08;
+}
+
+ValidationRecord MakeValidation(const Shape& shape, double loss) {
+  ValidationRecord validation;
+  validation.loss = loss + 0.1;
+  validation.domains = {{"code", loss - 0.2, {}}, {"prose", loss + 0.4, {}}};
+  for (int i = 0; i < shape.layers; ++i) {
+    ValidationLayerRecord& layer = validation.layers.emplace_back();
+    layer.layer = i;
+    layer.domain_counts.resize(validation.domains.size());
+    for (int e = 0; e < shape.experts; ++e) {
+      const int64_t of_code = 100 + 90 * ((e + i) % 3 == 0);
+      layer.domain_counts[0].push_back(of_code);
+      layer.domain_counts[1].push_back(290 - of_code);
+      layer.counts.push_back(290);
+    }
+  }
+  return validation;
 }
 
 StepRecord MakeStep(const Shape& shape, int64_t step) {
@@ -73,7 +113,19 @@ StepRecord MakeStep(const Shape& shape, int64_t step) {
     LayerRecord& layer = record.layers[static_cast<size_t>(i)];
     layer.layer = i;
     FillLayer(shape, step, layer);
+    FillHistograms(progress, layer);
     FillFigures(layer);
+    ExchangeRecord& exchange = layer.exchange.emplace();
+    exchange.algorithm = "two_level";
+    exchange.predicted_seconds = 0.008 + 0.001 * i;
+    exchange.measured_seconds = 0.009 + 0.001 * i + 0.0005 * std::sin(0.01 * step);
+  }
+  const auto bytes = [&](int from, int to) {
+    return int64_t{4096} * shape.experts * (from == to ? 3 : 1) + (step * 31 + from * 7 + to) % 97;
+  };
+  record.node_bytes = {{bytes(0, 0), bytes(0, 1)}, {bytes(1, 0), bytes(1, 1)}};
+  if (step % (shape.steps / kValidations + 1) == 0) {
+    record.validation = MakeValidation(shape, record.cross_entropy);
   }
   return record;
 }
@@ -89,6 +141,16 @@ absl::Status Make(const std::string& directory, const Shape& shape, bool with_me
     const StepRecord record = MakeStep(shape, step);
     status = (*router_log)->Write(record);
     if (status.ok() && with_metrics) status = (*metrics)->Write(record);
+  }
+  auto events = EventLog::Open(*files, directory);
+  if (!events.ok()) return events.status();
+  const std::pair<RunEvent, int64_t> happened[] = {{RunEvent::kStart, 0},
+                                                   {RunEvent::kCheckpoint, shape.steps / 2},
+                                                   {RunEvent::kWarning, shape.steps * 2 / 3},
+                                                   {RunEvent::kStart, shape.steps / 2},
+                                                   {RunEvent::kEnd, shape.steps}};
+  for (const auto& [event, step] : happened) {
+    if (status.ok()) status = events->Write(event, absl::UnixEpoch(), step, "made up");
   }
   return status;
 }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "core/io/hash.h"
 #include "core/io/in_memory_file_system.h"
 #include "core/telemetry/metrics_writer.h"
 #include "core/telemetry/router_log_reader.h"
@@ -66,6 +67,8 @@ class RouterLogTest : public ::testing::Test {
         EXPECT_EQ(record.layers[i].layer, expected.layers[i].layer);
         EXPECT_EQ(record.layers[i].counts, expected.layers[i].counts);
         EXPECT_EQ(record.layers[i].rank_loads, expected.layers[i].rank_loads);
+        EXPECT_EQ(record.layers[i].gate_bins, expected.layers[i].gate_bins);
+        EXPECT_EQ(record.layers[i].token_copies, expected.layers[i].token_copies);
       }
       EXPECT_EQ(record.node_bytes, ToRouterRecord(expected).node_bytes);
     }
@@ -86,7 +89,9 @@ TEST_F(RouterLogTest, AnyIntegersSurvive) {
   RouterRecord record;
   record.step = -3;
   constexpr int64_t kMost = std::numeric_limits<int64_t>::max() / 4;
-  record.layers = {{0, {0, kMost, 1, -kMost, 127, 128, 16384}, {}}, {70000, {}, {5}}, {2, {}, {}}};
+  record.layers = {{0, {0, kMost, 1, -kMost, 127, 128, 16384}, {}, {}, {0, 3}},
+                   {70000, {}, {5}, {0, 0, kMost, 64, 0}, {}},
+                   {2, {}, {}, {}, {}}};
   record.node_bytes = {1, 2, kMost, 4};
   const std::string whole = router_log::Encode(record);
   RouterRecord read;
@@ -99,6 +104,8 @@ TEST_F(RouterLogTest, AnyIntegersSurvive) {
     EXPECT_EQ(read.layers[i].layer, record.layers[i].layer);
     EXPECT_EQ(read.layers[i].counts, record.layers[i].counts);
     EXPECT_EQ(read.layers[i].rank_loads, record.layers[i].rank_loads);
+    EXPECT_EQ(read.layers[i].gate_bins, record.layers[i].gate_bins);
+    EXPECT_EQ(read.layers[i].token_copies, record.layers[i].token_copies);
   }
   EXPECT_EQ(read.node_bytes, record.node_bytes);
 }
@@ -136,13 +143,15 @@ TEST_F(RouterLogTest, EveryFlippedByteCostsOneRecord) {
 TEST_F(RouterLogTest, EveryTruncationKeepsTheWholeRecords) {
   WriteSteps(1, 3);
   const std::string whole = Text();
-  const size_t one = router_log::Encode(ToRouterRecord(SampleRecord(1))).size();
+  std::vector<size_t> ends = {router_log::kFileHeaderBytes};
+  for (int64_t step = 1; step <= 3; ++step) {
+    ends.push_back(ends.back() + router_log::Encode(ToRouterRecord(SampleRecord(step))).size());
+  }
   for (size_t size = router_log::kFileHeaderBytes; size < whole.size(); ++size) {
     Overwrite(whole.substr(0, size));
     const Result result = Read();
     ASSERT_LT(result.steps.size(), 3U);
-    const bool between = size == router_log::kFileHeaderBytes ||
-                         result.steps.size() * one + router_log::kFileHeaderBytes == size;
+    const bool between = ends[result.steps.size()] == size;
     EXPECT_EQ(result.num_skipped, between ? 0 : 1) << size;
     // A run that goes on cuts the rest off and writes behind the whole records.
     ASSERT_TRUE(Open(3)->Write(SampleRecord(4)).ok());
@@ -183,6 +192,37 @@ TEST_F(RouterLogTest, UnknownSectionsArePassedOver) {
   EXPECT_EQ(record.step, 7);
   ASSERT_EQ(record.layers.size(), 1U);
   EXPECT_THAT(record.layers[0].counts, ElementsAre(3, 6));  // 4 - 1, 4 + 2
+}
+
+TEST_F(RouterLogTest, FilesFromBeforeHistogramsAreRead) {
+  // Step 5, two sections: counts {3, 6} of layer 1, rank loads {4, 5}; as versions before tags 4
+  // and 5 wrote it.
+  constexpr char kPayload[] =
+      "\x0a\x02\x01\x06\x01\x01\x02\x08\x01\x04\x02\x06\x01\x01\x02\x08\x00\x02";
+  std::string old("EQROUTER\x01\0\0\0\0\0\0\0", 16);
+  std::string record = "EQR1";
+  router_log::AppendFixed32(sizeof(kPayload) - 1, record);
+  record.append(kPayload, sizeof(kPayload) - 1);
+  router_log::AppendFixed64(Xxh3(std::string_view(record)), record);
+  Overwrite(old + record);
+  auto reader = RouterLogReader::Open(disk_, kDirectory);
+  ASSERT_TRUE(reader.ok()) << reader.status();
+  RouterRecord read;
+  read.layers.resize(1);
+  read.layers[0].gate_bins = {1, 2};  // memory of a newer record
+  ASSERT_TRUE(reader->Next(read));
+  EXPECT_EQ(read.step, 5);
+  ASSERT_EQ(read.layers.size(), 1U);
+  EXPECT_THAT(read.layers[0].counts, ElementsAre(3, 6));
+  EXPECT_THAT(read.layers[0].rank_loads, ElementsAre(4, 5));
+  EXPECT_THAT(read.layers[0].gate_bins, IsEmpty());
+  EXPECT_THAT(read.layers[0].token_copies, IsEmpty());
+  // A run that goes on with such a file adds records with histograms.
+  ASSERT_TRUE(Open(5)->Write(SampleRecord(6)).ok());
+  auto longer = RouterLogReader::Open(disk_, kDirectory);
+  ASSERT_TRUE(longer->Next(read) && longer->Next(read));
+  EXPECT_EQ(read.layers[1].gate_bins, SampleRecord(6).layers[1].gate_bins);
+  EXPECT_EQ(longer->num_skipped(), 0);
 }
 
 TEST_F(RouterLogTest, OtherFilesAreRefusedWithAReason) {
@@ -227,10 +267,10 @@ TEST_F(RouterLogTest, TextsHoldTheNumbersOfMetricsJsonl) {
     EXPECT_EQ(dumped["node_bytes"], row["node_bytes"]);
     std::string csv;
     for (size_t i = 0; i < record.layers.size(); ++i) {
-      for (const char* key : {"layer", "counts", "rank_loads"}) {
+      for (const char* key : {"layer", "counts", "rank_loads", "gate_bins", "token_copies"}) {
         EXPECT_EQ(dumped["moe"][i][key], row["moe"][i][key]) << key;
       }
-      for (const char* key : {"counts", "rank_loads"}) {
+      for (const char* key : {"counts", "rank_loads", "gate_bins", "token_copies"}) {
         absl::StrAppend(&csv, step, ",", record.layers[i].layer, ",", key);
         for (const auto& value : row["moe"][i][key]) absl::StrAppend(&csv, ",", value.dump());
         csv += '\n';

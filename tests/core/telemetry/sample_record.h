@@ -29,6 +29,10 @@ inline StepRecord SampleRecord(int64_t step, int num_layers = 2, int num_experts
     entry.layer = layer + 1;
     for (int e = 0; e < num_experts; ++e) entry.counts.push_back((step * 7 + e * 31 + layer) % 997);
     for (int r = 0; r < num_ranks; ++r) entry.rank_loads.push_back(step * 100 + r * 10 + layer);
+    for (int bin = 0; bin < 42; ++bin) {
+      entry.gate_bins.push_back(bin % 3 == 0 ? 0 : step * 1000 + bin * 10 + layer);
+    }
+    entry.token_copies = {0, step + 7 * layer, step * 4096};
     entry.gini = 0.1 / s + 0.01 * layer;
     entry.max_over_mean = 1.5 + 0.1 / s + layer;
     entry.floor_gini = 0.011 * (layer + 1);
