@@ -1,5 +1,6 @@
 #include "parallel/train_samples.h"
 
+#include "core/base/check.h"
 #include "core/base/status_macros.h"
 #include "routing/locality.h"
 
@@ -9,10 +10,11 @@ absl::StatusOr<TrainSamples> TrainSamples::Create(const TokenDataset& data,
                                                   const TrainOptions& options, int nodes) {
   TrainSamples samples(data, options.batch.sequences, nodes);
   if (!options.data_by_node || nodes == 1) return samples;
+  // The weights themselves: what a mixture's blocks round them to would give a node a sliver of a
+  // domain that ends where the node does.
   std::vector<double> shares;
-  for (int domain = 0; domain < data.num_domains(); ++domain) {
-    shares.push_back(data.mixture().share(domain));
-  }
+  for (const DataSource& source : options.data.sources) shares.push_back(source.weight);
+  EQ_CHECK_EQ(shares.size(), static_cast<size_t>(data.num_domains()));
   std::vector<int64_t> sequences(static_cast<size_t>(nodes), 0);
   for (int64_t i = 0; i < samples.batch_; ++i) {
     ++sequences[static_cast<size_t>(routing::NodeOfSequence(i, samples.batch_, nodes))];
@@ -39,10 +41,8 @@ absl::Status TrainSamples::Get(int64_t samples_seen, int64_t sequence, std::span
 }
 
 int TrainSamples::HomeOfHeldOut(uint64_t index, int domain) const {
-  std::vector<int> homes;
-  if (mixture_.has_value()) homes = mixture_->NodesOf(domain);
-  if (homes.empty()) return static_cast<int>(index % static_cast<uint64_t>(nodes_));
-  return homes[index % homes.size()];
+  const int home = mixture_.has_value() ? mixture_->HomeOfHeldOut(domain, index) : -1;
+  return home >= 0 ? home : static_cast<int>(index % static_cast<uint64_t>(nodes_));
 }
 
 }  // namespace equipoise::parallel

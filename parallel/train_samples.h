@@ -27,8 +27,8 @@ class TrainSamples {
   absl::Status Get(int64_t samples_seen, int64_t sequence, std::span<int32_t> tokens,
                    int* domain) const;
 
-  // The home node of held-out sample `index`, of the training data's `domain` or any other: one of
-  // those that train on it, in turn; without data_by_node any node.
+  // The home node of held-out sample `index`, of the training data's `domain` or any other: those
+  // that train on it, by how much they do; without data_by_node all nodes in turn.
   int HomeOfHeldOut(uint64_t index, int domain) const;
 
  private:

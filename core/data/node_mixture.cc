@@ -1,6 +1,8 @@
 #include "core/data/node_mixture.h"
 
 #include <algorithm>
+#include <cmath>
+#include <numbers>
 #include <numeric>
 #include <string>
 #include <utility>
@@ -47,7 +49,7 @@ absl::StatusOr<NodeMixture> NodeMixture::Create(std::span<const double> shares,
       parts[i].before = ordinals;
       ordinals += static_cast<uint64_t>(mixture.quota(static_cast<int>(i)));
     }
-    nodes.push_back({std::move(mixture), std::move(parts)});
+    nodes.push_back({std::move(mixture), std::move(parts), count});
   }
   for (Node& node : nodes) {
     for (Part& part : node.parts) part.of_block = taken[static_cast<size_t>(part.domain)];
@@ -77,6 +79,26 @@ std::vector<int> NodeMixture::NodesOf(int domain) const {
     if (share(node, domain) > 0.0) found.push_back(node);
   }
   return found;
+}
+
+int NodeMixture::HomeOfHeldOut(int domain, uint64_t index) const {
+  // Multiples of the golden ratio fill [0, 1) evenly, however many there are.
+  const double turns = static_cast<double>(index) * std::numbers::phi;
+  const auto samples = [&](size_t node) {
+    return share(static_cast<int>(node), domain) * static_cast<double>(nodes_[node].sequences);
+  };
+  double all = 0.0;
+  for (size_t node = 0; node < nodes_.size(); ++node) all += samples(node);
+  double place = (turns - std::floor(turns)) * all;
+  int home = -1;
+  for (size_t node = 0; node < nodes_.size(); ++node) {
+    const double here = samples(node);
+    if (here == 0.0) continue;
+    home = static_cast<int>(node);
+    if (place < here) break;
+    place -= here;
+  }
+  return home;
 }
 
 }  // namespace equipoise

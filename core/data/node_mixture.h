@@ -32,6 +32,9 @@ class NodeMixture {
   double share(int node, int domain) const;
   // The nodes that have text of `domain`; empty for a domain that there is not.
   std::vector<int> NodesOf(int domain) const;
+  // The home of a held-out sample: as often a node's as the samples of its domain that train there,
+  // by `index`, over any run of them. -1 for a domain that there is not.
+  int HomeOfHeldOut(int domain, uint64_t index) const;
 
  private:
   struct Part {
@@ -42,6 +45,7 @@ class NodeMixture {
   struct Node {
     Mixture mixture;
     std::vector<Part> parts;  // by the mixture's own numbers of domains
+    int64_t sequences = 0;    // in a batch
   };
 
   explicit NodeMixture(std::vector<Node> nodes) : nodes_(std::move(nodes)) {}

@@ -83,6 +83,19 @@ TEST(NodeMixtureTest, BlocksHaveNoGaps) {
   }
 }
 
+TEST(NodeMixtureTest, HeldOutTextLivesWhereItsDomainTrains) {
+  // Domain 1: two fifths of the batch, of which three quarters on node 0.
+  const NodeMixture mixture = Make({0.3, 0.4, 0.3}, {3, 2});
+  std::vector<int> at_home(2, 0);
+  for (uint64_t i = 0; i < 400; ++i) {
+    EXPECT_EQ(mixture.HomeOfHeldOut(0, i), 0);
+    EXPECT_EQ(mixture.HomeOfHeldOut(2, i), 1);
+    ++at_home[static_cast<size_t>(mixture.HomeOfHeldOut(1, i))];
+  }
+  EXPECT_NEAR(at_home[0], 300, 3);
+  EXPECT_EQ(mixture.HomeOfHeldOut(3, 0), -1);
+}
+
 TEST(NodeMixtureTest, IsAFunctionOfTheSeed) {
   const NodeMixture a = Make({1, 2}, {4, 4});
   const NodeMixture b = Make({1, 2}, {4, 4});
