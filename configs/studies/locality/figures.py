@@ -4,7 +4,8 @@
 Usage: configs/studies/locality/figures.py OUT [--to docs/studies]
 
 OUT is what timing.sh and the quality sweeps wrote to: OUT/CLUSTER/k1, OUT/CLUSTER/k8,
-OUT/CLUSTER/k8_groups, OUT/quality_k1, OUT/quality_k8, OUT/quality_k8_four; what is missing is left out. Writes locality.tables.md, locality-time.svg. Needs
+OUT/CLUSTER/k8_groups, OUT/quality_k1, OUT/quality_k8, OUT/domains_k1, OUT/domains_k8; what is missing
+is left out. Writes locality.tables.md, locality-time.svg. Needs
 matplotlib (Debian: python3-matplotlib).
 """
 
@@ -21,7 +22,12 @@ LAST = 6  # steps that a timing counts
 BASELINES = ("softmax", "hash")
 # Rows with a preference for home -> the row without it whose bytes theirs are compared with.
 TWINS = {"softmax_local": "softmax", "lpr_local": "lpr", "lpr_auto": "lpr_dedup",
-         "lpr_all": "lpr_dedup", "lpr_quota_all": "lpr_dedup", "lpr_groups_all": "lpr_dedup"}
+         "lpr_all": "lpr_dedup", "lpr_quota_all": "lpr_dedup", "lpr_groups_all": "lpr_dedup",
+         "lpr_domains_all": "lpr_dedup"}
+# The same for loss.
+LOSS_TWINS = {"softmax_loss": "softmax", "softmax_local": "softmax", "lpr_local": "lpr",
+              "lpr_groups": "lpr", "lpr_quota": "lpr", "lpr_domains": "lpr",
+              "lpr_domains_local": "lpr_domains"}
 
 
 def trials(folder):
@@ -80,29 +86,35 @@ def home_share(metrics):
     return mean(layer["home_share"] for row in steps for layer in row["moe"])
 
 
-def write_quality(folder, title, page, twins):
-    """Rows of a quality sweep; `twins`, rows without a preference, from another. Returns the rows."""
-    rows = trials(folder)
+def remote_megabytes(metrics):
+    """Across a step, of the last 100; None where a job had one rank."""
+    steps = [row for row in metrics if row.get("moe")][-100:]
+    if any("exchange" not in layer for row in steps for layer in row["moe"]):
+        return None
+    total = sum(layer["exchange"]["remote_bytes"] for row in steps for layer in row["moe"])
+    return total / len(steps) / 1e6 or None
+
+
+def write_quality(out, k, page):
+    rows = {**trials(out / f"quality_k{k}"), **trials(out / f"domains_k{k}")}
     if not rows:
-        return rows
-    rows = {**twins, **rows}
-    page.write(f"\n**Loss, {title}**, three seeds; each row minus its twin without locality, seed by "
-               "seed\n\n| row | validation loss | minus its twin | copies at home | Gini, worst layer |\n|"
-               + " --- |" * 5 + "\n")
+        return
+    page.write(f"\n**Loss, K {k}**, two nodes, three seeds; each row minus its twin without locality, "
+               "seed by seed\n\n| row | validation loss | minus its twin | copies at home "
+               "| MB across a step | Gini, worst layer |\n|" + " --- |" * 6 + "\n")
     losses = {name: {seed: next(row["validation"]["loss"] for row in reversed(metrics)
                                 if row.get("validation")) for seed, metrics in seeds.items()}
               for name, seeds in rows.items()}
     for name, seeds in rows.items():
         own = losses[name]
-        twin = losses.get(name.split("_")[0], {})
+        twin = losses.get(LOSS_TWINS.get(name), {})
         gaps = [own[seed] - twin[seed] for seed in own if seed in twin]
-        gap = ("" if "_" not in name or not gaps else
-               f"{mean(gaps):+.4f} ± {interval(gaps):.4f}")
-        page.write(f"| `{name}` | {mean(own.values()):.4f} ± "
-                   f"{interval(list(own.values())):.4f} | {gap} "
-                   f"| {mean(home_share(m) for m in seeds.values()):.3f} "
+        gap = f"{mean(gaps):+.4f} ± {interval(gaps):.4f}" if gaps else ""
+        moved = [remote_megabytes(metrics) for metrics in seeds.values()]
+        across = f"{mean(moved):.1f}" if all(moved) else ""
+        page.write(f"| `{name}` | {mean(own.values()):.4f} ± {interval(list(own.values())):.4f} "
+                   f"| {gap} | {mean(home_share(m) for m in seeds.values()):.3f} | {across} "
                    f"| {mean(pooled_gini(m) for m in seeds.values()):.3f} |\n")
-    return rows
 
 
 def plot(plt, timings, out):
@@ -139,10 +151,8 @@ def main():
     options.to.mkdir(parents=True, exist_ok=True)
     with open(options.to / "locality.tables.md", "w", encoding="utf-8") as page:
         timings = write_timing(options.out, page)
-        write_quality(options.out / "quality_k1", "K 1, two nodes", page, {})
-        two = write_quality(options.out / "quality_k8", "K 8, two nodes", page, {})
-        write_quality(options.out / "quality_k8_four", "K 8, four nodes", page,
-                      {name: seeds for name, seeds in two.items() if name == "lpr"})
+        for k in (1, 8):
+            write_quality(options.out, k, page)
     if timings:
         plot(plt, timings, options.to / "locality-time.svg")
 
