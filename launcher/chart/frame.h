@@ -20,9 +20,9 @@ inline constexpr int kNumStyles = 9;
 struct PlotArea {
   double width = 460;
   double height = 260;
-  double left = 72;
+  double left = 80;
   double top = 14;
-  double right = 12;
+  double right = 20;
   double bottom = 44;
 
   double x_start() const { return left; }

@@ -121,7 +121,7 @@ class Map {
     std::string svg;
     if (map_.row_names.empty()) {
       for (const double tick : y.ticks()) {
-        if (tick == std::floor(tick)) absl::StrAppend(&svg, RowLabel(y(tick), y.Label(tick)));
+        if (tick == std::floor(tick)) absl::StrAppend(&svg, RowLabel(y(tick), Whole(tick)));
       }
     }
     for (size_t i = 0; i < map_.row_names.size(); ++i) {
@@ -129,7 +129,8 @@ class Map {
     }
     for (const double tick : x.ticks()) {
       if (categories && tick != std::floor(tick)) continue;
-      absl::StrAppend(&svg, Text("tick middle", x(tick), area_.y_start() + 17, x.Label(tick)));
+      absl::StrAppend(&svg, Text("tick middle", x(tick), area_.y_start() + 17,
+                                 categories ? Whole(tick) : x.Label(tick)));
     }
     const double middle = (area_.x_start() + area_.x_end()) / 2;
     absl::StrAppend(&svg, Text("tick middle axis", middle, area_.height - 8, map_.x_label));
@@ -139,6 +140,7 @@ class Map {
     return svg;
   }
 
+  static std::string Whole(double tick) { return absl::StrCat(std::llround(tick)); }
   static std::string Text(const char* kind, double x, double y, const std::string& text) {
     return absl::StrCat("<text class=\"", kind, "\" x=\"", Coordinate(x), "\" y=\"", Coordinate(y),
                         "\">", EscapeMarkup(text), "</text>");
@@ -151,14 +153,16 @@ class Map {
     std::string svg;
     for (int row = 0; row < map_.rows; ++row) {
       for (int column = 0; column < map_.columns; ++column) {
-        const double ratio = map_.ratios[static_cast<size_t>(row * map_.columns + column)];
+        const auto cell = static_cast<size_t>(row * map_.columns + column);
+        const double ratio = map_.ratios[cell];
         if (std::isnan(ratio)) continue;
         // Strong colours are dark on the light page and light on the dark one.
         const bool strong = ratio < 0.42 || ratio > 2.1;
         absl::StrAppend(
             &svg,
             Text(strong ? "cell strong" : "cell", area_.x_start() + (column + 0.5) * ColumnWidth(),
-                 area_.y_end() + (row + 0.5) * RowHeight() + 4, absl::StrFormat("%.2f", ratio)));
+                 area_.y_end() + (row + 0.5) * RowHeight() + 4,
+                 map_.cells.empty() ? absl::StrFormat("%.2f", ratio) : map_.cells[cell]));
       }
     }
     return svg;
@@ -174,8 +178,9 @@ std::string DrawHeatMap(const HeatMap& map) {
   EQ_CHECK_GT(map.rows, 0);
   EQ_CHECK_GT(map.columns, 0);
   EQ_CHECK_EQ(map.ratios.size(), static_cast<size_t>(map.rows) * static_cast<size_t>(map.columns));
+  EQ_CHECK(map.cells.empty() || map.cells.size() == map.ratios.size());
   const Map drawing(map);
-  return FrameChart(map.text, drawing.area(), drawing.Draw(), "", "");
+  return FrameChart(map.text, drawing.area(), drawing.Draw(), "", FoldedTable(map.table));
 }
 
 std::string HeatMapKey() {

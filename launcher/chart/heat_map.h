@@ -23,10 +23,14 @@ struct HeatMap {
   double x_high = 0.0;
   // Names of rows, or none: then they are numbered from 0.
   std::vector<std::string> row_names;
+  // What is written into the cells [rows * columns]; empty: the ratios.
+  std::vector<std::string> cells;
+  // The numbers behind the picture, for who does not see it; the first row is the heading.
+  std::vector<std::vector<std::string>> table;
 };
 
-// One picture for the light page and one for the dark; the ratio is written into cells where there
-// is room for it.
+// One picture for the light page and one for the dark; numbers are written into cells where there
+// is room for them.
 std::string DrawHeatMap(const HeatMap& map);
 
 // The scale of colours of all heat maps, to be shown once beside them.

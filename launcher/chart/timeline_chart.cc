@@ -32,7 +32,7 @@ std::string DrawLane(const TimelineChart::Lane& lane, int style, const Scale& x,
 
 std::string DrawTimeline(const TimelineChart& chart) {
   PlotArea area;
-  area.left = 96;
+  area.left = 124;
   area.height = area.top + area.bottom + kLaneHeight * static_cast<double>(chart.lanes.size());
   const Scale x = Scale::Exact(chart.x_low, std::max(chart.x_high, chart.x_low + 1.0),
                                area.x_start(), area.x_end());

@@ -191,11 +191,34 @@ std::string GateChart(const RunHistory& run, const std::string& id) {
   return DrawLineChart(chart);
 }
 
+std::string Ratio(double ratio) { return std::isnan(ratio) ? "" : absl::StrFormat("%.2f", ratio); }
+
+// Each expert's load over an even share, in some columns of the picture.
+std::vector<std::vector<std::string>> TableOf(const LoadGrid& load,
+                                              const std::vector<double>& ratios) {
+  constexpr int kColumns = 5;
+  const int buckets = load.num_buckets();
+  const int columns = std::min(kColumns, buckets);
+  std::vector<std::vector<std::string>> table = {{"expert"}};
+  for (int i = 0; i < columns; ++i) {
+    const int bucket = columns < 2 ? 0 : i * (buckets - 1) / (columns - 1);
+    table[0].push_back(absl::StrCat("step ", FormatFigure(load.MiddleOf(bucket))));
+  }
+  for (int e = 0; e < load.num_experts(); ++e) {
+    std::vector<std::string>& row = table.emplace_back(1, absl::StrCat(e));
+    for (int i = 0; i < columns; ++i) {
+      const int bucket = columns < 2 ? 0 : i * (buckets - 1) / (columns - 1);
+      row.push_back(Ratio(ratios[static_cast<size_t>(e * buckets + bucket)]));
+    }
+  }
+  return table;
+}
+
 std::string LayerHeatMap(const LayerHistory& layer, const std::string& id) {
   const LoadGrid& load = layer.load;
   HeatMap map;
   map.text.id = id;
-  map.text.title = absl::StrCat("Layer ", layer.layer);
+  map.text.title = absl::StrCat("Layer ", layer.layer, ": load by step and expert");
   map.text.summary = "Load of each expert over the steps, against an even share.";
   map.text.note = absl::StrFormat(
       "Single steps: most %.2f× (expert %d, step %d), least %.2f× (expert %d, step %d).%s",
@@ -212,6 +235,7 @@ std::string LayerHeatMap(const LayerHistory& layer, const std::string& id) {
   map.x_low = static_cast<double>(load.first_step());
   map.x_high =
       static_cast<double>(load.first_step() + load.num_buckets() * load.steps_per_bucket());
+  map.table = TableOf(load, map.ratios);
   return DrawHeatMap(map);
 }
 
@@ -234,12 +258,23 @@ std::string LoadOfRun(const RunHistory& run, size_t number) {
   return html;
 }
 
+std::vector<std::vector<std::string>> TableOf(const HeatMap& domains) {
+  std::vector<std::vector<std::string>> table = {{"domain"}};
+  const auto columns = static_cast<size_t>(domains.columns);
+  for (size_t e = 0; e < columns; ++e) table[0].push_back(absl::StrCat("expert ", e));
+  for (size_t row = 0; row < domains.row_names.size(); ++row) {
+    std::vector<std::string>& cells = table.emplace_back(1, domains.row_names[row]);
+    for (size_t e = 0; e < columns; ++e) cells.push_back(Ratio(domains.ratios[row * columns + e]));
+  }
+  return table;
+}
+
 // How much more than others a domain goes to an expert: its share of the domain's copies over its
 // share of all copies.
 std::string DomainHeatMap(const LayerRow& layer, const std::string& id) {
   HeatMap map;
   map.text.id = id;
-  map.text.title = absl::StrCat("Layer ", layer.layer);
+  map.text.title = absl::StrCat("Layer ", layer.layer, ": domain by expert");
   map.text.summary = "How much more often than text on average each domain goes to each expert.";
   map.x_label = "expert";
   map.rows = static_cast<int>(layer.domain_counts.size());
@@ -262,6 +297,7 @@ std::string DomainHeatMap(const LayerRow& layer, const std::string& id) {
                                  : std::numeric_limits<double>::quiet_NaN());
     }
   }
+  map.table = TableOf(map);
   return DrawHeatMap(map);
 }
 

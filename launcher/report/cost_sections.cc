@@ -60,35 +60,35 @@ std::string TimeCurves(const RunHistory& run) {
   return chart.curves.empty() ? "" : DrawLineChart(chart);
 }
 
-std::string NodeBytesFigure(const RunHistory& run, size_t number) {
+// `of`: what tells this run's charts from another's, for titles.
+std::string NodeBytesFigure(const RunHistory& run, size_t number, const std::string& of) {
   const std::vector<double>& bytes = run.node_bytes;
   const auto nodes = static_cast<size_t>(std::lround(std::sqrt(bytes.size())));
   const double total = std::accumulate(bytes.begin(), bytes.end(), 0.0);
   if (nodes == 0 || nodes * nodes != bytes.size() || total <= 0.0) return "";
   HeatMap map;
   map.text = {absl::StrCat("chart-node-bytes-", number),
-              absl::StrCat("Bytes from node (row) to node (column)",
-                           number == 0 ? "" : absl::StrCat(": ", run.name)),
+              absl::StrCat("Bytes from node (row) to node (column)", of),
               "Bytes between nodes against an even share.", ""};
-  std::vector<std::vector<std::string>> rows(1, {"from \\ to"});
+  map.table = {{"from \\ to"}};
   for (size_t from = 0; from < nodes; ++from) {
     map.row_names.push_back(absl::StrCat("node ", from));
-    rows[0].push_back(absl::StrCat("node ", from));
+    map.table[0].push_back(absl::StrCat("node ", from));
     std::vector<std::string> row = {absl::StrCat("node ", from)};
     for (size_t to = 0; to < nodes; ++to) {
       const double value = bytes[from * nodes + to];
       map.ratios.push_back(value * static_cast<double>(bytes.size()) / total);
       row.push_back(absl::StrCat(FormatFigure(value), "B"));
+      map.cells.push_back(row.back());
     }
-    rows.push_back(std::move(row));
+    map.table.push_back(std::move(row));
   }
   map.text.note = absl::StrCat("All steps together: ", FormatFigure(total),
-                               "B, of which the diagonal stays on its node.");
+                               "B, of which the diagonal stays on its node. Colours: against an "
+                               "even share of them.");
   map.x_label = "to node";
   map.rows = map.columns = static_cast<int>(nodes);
-  return absl::StrCat(
-      DrawHeatMap(map),
-      nodes <= 16 ? absl::StrCat("<div class=\"card\">", HtmlTable(rows), "</div>") : "");
+  return DrawHeatMap(map);
 }
 
 // The middle layer by measured time: all of them would hide how good the prediction is.
@@ -106,10 +106,10 @@ const LayerHistory* LayerToShow(const RunHistory& run) {
   return layers[layers.size() / 2];
 }
 
-std::string PredictionChart(const RunHistory& run, size_t number) {
+std::string PredictionChart(const RunHistory& run, size_t number, const std::string& of) {
   LineChart chart;
   chart.text = {absl::StrCat("chart-exchange-", number),
-                "Seconds of the exchange: predicted and measured", "",
+                absl::StrCat("Seconds of the exchange: predicted and measured", of), "",
                 "Predicted for the transfers alone from what links cost; measured with waiting for "
                 "slower ranks. Exposed: waiting for transfers that no computing covered."};
   chart.x_label = "step";
@@ -133,11 +133,12 @@ std::string PredictionChart(const RunHistory& run, size_t number) {
   return DrawLineChart(chart);
 }
 
-std::string LocalityChart(const RunHistory& run, size_t number) {
+std::string LocalityChart(const RunHistory& run, size_t number, const std::string& of) {
   LineChart chart;
   chart.text = {absl::StrCat("chart-locality-", number),
-                "Share of the copies that stay on their node", "", ""};
+                absl::StrCat("Share of the copies that stay on their node", of), "", ""};
   chart.x_label = "step";
+  chart.include = 0.0;
   for (const LayerHistory& layer : run.layers) {
     if (layer.node_share.empty() || chart.curves.size() >= kNumStyles) continue;
     chart.curves.push_back(MakeCurve(absl::StrCat("layer ", layer.layer), layer.node_share,
@@ -153,11 +154,12 @@ Section ExchangeSection(const Runs& runs) {
   bool any_bytes = false;
   bool any_prediction = false;
   for (size_t i = 0; i < runs.size(); ++i) {
-    const std::string bytes = NodeBytesFigure(runs[i], i);
-    const std::string prediction = PredictionChart(runs[i], i);
+    const std::string of = runs.size() == 1 ? "" : absl::StrCat(": ", runs[i].name);
+    const std::string bytes = NodeBytesFigure(runs[i], i, of);
+    const std::string prediction = PredictionChart(runs[i], i, of);
     any_bytes = any_bytes || !bytes.empty();
     any_prediction = any_prediction || !prediction.empty();
-    absl::StrAppend(&figures, prediction, LocalityChart(runs[i], i), bytes);
+    absl::StrAppend(&figures, prediction, LocalityChart(runs[i], i, of), bytes);
   }
   std::string html = figures.empty() ? "" : Grid(figures);
   if (!any_bytes) {

@@ -45,7 +45,7 @@ NamedTexts Glance(const RunHistory& run) {
           {"validation loss", validation != nullptr ? number(validation->loss) : ""},
           {"bits per byte", validation != nullptr ? number(validation->bits_per_byte) : ""},
           {"tokens a second, mean", MeanOf(run.tokens_per_second)},
-          {"MFU, mean", MeanOf(run.mfu)},
+          {"MFU, mean", run.mfu.empty() ? "" : absl::StrFormat("%.1f %%", 100.0 * run.mfu.mean())},
           {BesideFloor("Gini, worst layer", run.gini), LastOf(run.gini.worst)},
           {BesideFloor("busiest over mean, worst layer", run.max_over_mean),
            LastOf(run.max_over_mean.worst)}};

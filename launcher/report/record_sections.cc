@@ -74,15 +74,28 @@ std::string DifferingFields(const Runs& runs) {
                       "</div>\n");
 }
 
+// Names beside their texts, which may be long; on a phone above them.
+std::string Pairs(const NamedTexts& texts) {
+  std::string html = "<dl class=\"card pairs\">";
+  for (const auto& [name, value] : texts) {
+    absl::StrAppend(&html, "<dt>", EscapeMarkup(name), "</dt><dd>", EscapeMarkup(value), "</dd>");
+  }
+  return absl::StrCat(html, "</dl>\n");
+}
+
 std::string ConfigurationOf(const RunHistory& run) {
   std::string html;
   for (size_t i = 0; i < run.starts.size(); ++i) {
-    std::vector<std::vector<std::string>> rows = {{"", ""}};
-    for (const auto& [name, value] : run.starts[i]) rows.push_back({name, value});
+    const HistoryStart& start = run.starts[i];
+    std::string inside = Pairs(start.facts);
+    if (!start.environment.empty()) {
+      absl::StrAppend(&inside,
+                      Folded(absl::StrCat("Environment, ", start.environment.size(), " variables"),
+                             Pairs(start.environment)));
+    }
     absl::StrAppend(&html, Folded(absl::StrCat("Start ", i + 1, " of ", run.starts.size(),
                                                ": command, hosts, versions, environment"),
-                                  absl::StrCat("<div class=\"card\">", HtmlTable(rows), "</div>"),
-                                  /*open=*/i + 1 == run.starts.size()));
+                                  inside, /*open=*/i + 1 == run.starts.size()));
   }
   if (run.starts.empty()) {
     absl::StrAppend(&html, Absent("run.json is missing or cannot be read: nothing is known of "

@@ -54,8 +54,18 @@ std::string DescribeHosts(const Json& hosts) {
   return absl::StrJoin(texts, ", ");
 }
 
-NamedTexts DescribeStart(const Json& start) {
-  NamedTexts texts = {{"started", StringAt(start, "start_time")}};
+// The strings of an object of `start`, appended to `texts`.
+void AddTexts(const Json& start, const char* object, NamedTexts& texts) {
+  if (!start.contains(object) || !start[object].is_object()) return;
+  for (const auto& [name, value] : start[object].items()) {
+    texts.emplace_back(name, value.is_string() ? value.get<std::string>() : value.dump());
+  }
+}
+
+HistoryStart DescribeStart(const Json& start) {
+  HistoryStart result;
+  NamedTexts& texts = result.facts;
+  texts.emplace_back("started", StringAt(start, "start_time"));
   if (start.contains("hosts") && start["hosts"].is_array()) {
     texts.emplace_back("hosts", DescribeHosts(start["hosts"]));
   }
@@ -67,13 +77,9 @@ NamedTexts DescribeStart(const Json& start) {
     texts.emplace_back("command", absl::StrJoin(words, " "));
   }
   texts.emplace_back("configuration's hash", StringAt(start, "config_hash"));
-  for (const char* group : {"versions", "environment"}) {
-    if (!start.contains(group) || !start[group].is_object()) continue;
-    for (const auto& [name, value] : start[group].items()) {
-      texts.emplace_back(name, value.is_string() ? value.get<std::string>() : value.dump());
-    }
-  }
-  return texts;
+  AddTexts(start, "versions", texts);
+  AddTexts(start, "environment", result.environment);
+  return result;
 }
 
 void ReadStarts(const FileSystem& files, RunHistory& run) {

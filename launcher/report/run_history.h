@@ -68,8 +68,13 @@ struct HistoryEvent {
   std::string text;
 };
 
-// A start of the run, from run.json: what people look up, as (name, value).
 using NamedTexts = std::vector<std::pair<std::string, std::string>>;
+
+// A start of the run, from run.json, as (name, value).
+struct HistoryStart {
+  NamedTexts facts;  // time, hosts, command, versions
+  NamedTexts environment;
+};
 
 // Everything a report says of a run, in bounded memory. A value.
 struct RunHistory {
@@ -104,7 +109,7 @@ struct RunHistory {
   std::vector<ValidationPoint> validations;
 
   std::vector<HistoryEvent> events;
-  std::vector<NamedTexts> starts;
+  std::vector<HistoryStart> starts;
   std::string config_text;
   std::map<std::string, std::string> config;  // "moe.num_experts" -> "8"
 };

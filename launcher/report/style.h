@@ -80,12 +80,18 @@ table{border-collapse:collapse;font-size:.88rem;font-variant-numeric:tabular-num
 th,td{text-align:left;padding:.28rem .7rem .28rem 0;border-bottom:1px solid var(--grid);
 vertical-align:top}
 th{color:var(--muted);font-weight:600}
+th:not(:empty){min-width:4.5rem}
+dl.pairs{display:grid;grid-template-columns:minmax(9rem,max-content) 1fr;gap:.3rem 1rem;margin:.4rem 0;
+font-size:.88rem}
+dt{color:var(--muted);overflow-wrap:anywhere}
+dd{margin:0;overflow-wrap:anywhere}
 summary{cursor:pointer;padding:.25rem 0}
 .numbers summary{font-size:.84rem;color:var(--muted)}
 pre{overflow:auto;max-height:32rem;background:var(--card);border:1px solid var(--edge);
 border-radius:10px;padding:.8rem;font-size:.84rem}
 footer{color:var(--muted);font-size:.86rem;margin-top:2.5rem;padding-bottom:2rem}
-@media(max-width:560px){header,main,footer{padding:0 .8rem}header{padding-top:1rem}
+@media(max-width:560px){dl.pairs{grid-template-columns:1fr;gap:0}dd{margin-bottom:.5rem}
+header,main,footer{padding:0 .8rem}header{padding-top:1rem}
 figure,.card{padding:.6rem .5rem}svg text{font-size:14px}svg .cell{font-size:12px}}
 @media print{nav{display:none}figure{break-inside:avoid}}
 )css";

@@ -72,6 +72,7 @@ std::string PointTable(const SweepReport& report) {
   add(report.time, "tokens a second");
   add(Figure::kRouteShare, "router's share of time");
   add(Figure::kExchangeShare, "exchange's share");
+  add(report.bytes, "bytes sent a token");
   std::vector<std::vector<std::string>> rows = {{"", "point", "finished", "frontier"}};
   for (const auto& [figure, title] : columns) rows[0].push_back(title);
   for (size_t i = 0; i < report.points.size(); ++i) {
@@ -98,6 +99,8 @@ const char* AxisName(Figure figure) {
       return "Gini, mean of layers";
     case Figure::kTokensPerSecond:
       return "tokens a second";
+    case Figure::kBytesPerToken:
+      return "bytes sent a token";
     default:
       return Name(figure);
   }
@@ -107,11 +110,13 @@ std::string ParetoChart(const Sweep& sweep, const char* id, const std::optional<
                         const std::optional<Figure>& y, const char* title) {
   if (!x.has_value() || !y.has_value()) return "";
   ScatterChart chart;
-  chart.text = {absl::StrCat(sweep.prefix, id), title, "",
-                "Crosses are 95 % confidence intervals over seeds; numbers are the table's rows."};
+  chart.text = {
+      absl::StrCat(sweep.prefix, id), title, "",
+      "Crosses are 95 % confidence intervals over seeds; numbers are the table's rows. The "
+      "frontier is of loss, balance, speed and bytes together."};
   chart.x_label = AxisName(*x);
   chart.y_label = AxisName(*y);
-  chart.highlight_name = "on the Pareto frontier of loss, balance and speed";
+  chart.highlight_name = "on the Pareto frontier";
   chart.other_name = "beaten: another is as good in all, better in one";
   for (size_t i = 0; i < sweep.report.points.size(); ++i) {
     const ReportedPoint& point = sweep.report.points[i];
@@ -124,6 +129,32 @@ std::string ParetoChart(const Sweep& sweep, const char* id, const std::optional<
     }
   }
   return chart.points.empty() ? "" : DrawScatterChart(chart);
+}
+
+// Whether any trial sent something to another rank.
+bool SendsBytes(const SweepReport& report) {
+  return report.bytes.has_value() &&
+         std::any_of(report.points.begin(), report.points.end(), [&](const ReportedPoint& point) {
+           const auto& bytes = point[*report.bytes];
+           return bytes.has_value() && bytes->mean > 0.0;
+         });
+}
+
+std::string ParetoCharts(const Sweep& sweep) {
+  const SweepReport& report = sweep.report;
+  const std::string charts = absl::StrCat(
+      ParetoChart(sweep, "chart-pareto-balance", report.balance, report.loss, "Loss and balance"),
+      ParetoChart(sweep, "chart-pareto-time", report.time, report.loss, "Loss and speed"),
+      ParetoChart(sweep, "chart-pareto-cost", report.time, report.balance, "Balance and speed"));
+  if (charts.empty()) return Absent("No trial has finished yet.");
+  if (!SendsBytes(report)) {
+    return Grid(charts) + Absent(
+                              "Bytes of the exchange: every trial ran on one rank, has no MoE "
+                              "layers, or was made by an older version; nothing was sent.");
+  }
+  return Grid(absl::StrCat(
+      charts, ParetoChart(sweep, "chart-pareto-bytes", report.bytes, report.loss, "Loss and bytes"),
+      ParetoChart(sweep, "chart-pareto-traffic", report.bytes, report.time, "Speed and bytes")));
 }
 
 // The first trial of each point that has rows.
@@ -191,11 +222,6 @@ absl::StatusOr<std::vector<Section>> SweepSections(const std::string& path,
   const SweepReport& report = sweep.report;
   sweep.prefix = prefix;
   sweep.runs = ReadCurves(store, report, window);
-  std::string pareto = absl::StrCat(
-      ParetoChart(sweep, "chart-pareto-balance", report.balance, report.loss, "Loss and balance"),
-      ParetoChart(sweep, "chart-pareto-time", report.time, report.loss, "Loss and speed"),
-      ParetoChart(sweep, "chart-pareto-cost", report.time, report.balance, "Balance and speed"));
-  if (pareto.empty()) pareto = Absent("No trial has finished yet.");
   const std::string curves = absl::StrCat(
       CurveChart(sweep, "chart-curves-loss", "Cross entropy", "nats per token",
                  [](const RunHistory& run) -> const Series& { return run.cross_entropy; }),
@@ -211,8 +237,7 @@ absl::StatusOr<std::vector<Section>> SweepSections(const std::string& path,
                                        "Means over the finished trials of a point ± half the 95 % ",
                                        "confidence interval over seeds (Student's t). Balance of ",
                                        "the last ", report.window, " steps together.")))});
-  sections.push_back(
-      {absl::StrCat(prefix, "pareto"), "Pareto plots", pareto[1] == 'f' ? Grid(pareto) : pareto});
+  sections.push_back({absl::StrCat(prefix, "pareto"), "Pareto plots", ParetoCharts(sweep)});
   sections.push_back({absl::StrCat(prefix, "curves"), "Curves",
                       curves.empty() ? Absent("No trial has begun yet.") : Grid(curves)});
   return sections;

@@ -32,7 +32,7 @@ struct Column {
   enum class Style { kInterval, kPlain, kCount, kPercent } style;
   int digits;
 };
-constexpr std::array<Column, 13> kColumns = {{
+constexpr std::array<Column, 14> kColumns = {{
     {"validation loss", Figure::kValidationLoss, Column::Style::kInterval, 4},
     {"training loss", Figure::kTrainingLoss, Column::Style::kInterval, 4},
     {"Gini", Figure::kGiniMean, Column::Style::kInterval, 3},
@@ -46,6 +46,7 @@ constexpr std::array<Column, 13> kColumns = {{
     {"tok/s", Figure::kTokensPerSecond, Column::Style::kCount, 0},
     {"route", Figure::kRouteShare, Column::Style::kPercent, 0},
     {"a2a", Figure::kExchangeShare, Column::Style::kPercent, 0},
+    {"B/token", Figure::kBytesPerToken, Column::Style::kCount, 0},
 }};
 
 std::string Cell(const Column& column, const std::optional<MeanInterval>& value) {
@@ -68,7 +69,7 @@ std::string Footer(const SweepReport& report) {
   std::string text;
   if (report.loss.has_value()) {
     std::vector<std::string> names;
-    for (const auto& figure : {report.loss, report.balance, report.time}) {
+    for (const auto& figure : {report.loss, report.balance, report.time, report.bytes}) {
       if (figure.has_value()) names.emplace_back(Name(*figure));
     }
     absl::StrAppend(&text, "* on the Pareto frontier of ", absl::StrJoin(names, ", "),
@@ -207,7 +208,7 @@ std::string ReportJson(const SweepReport& report) {
   json["skipped_lines"] = report.num_skipped_lines;
   if (!report.without_metrics.empty()) json["without_metrics"] = report.without_metrics;
   json["frontier_of"] = Json::array();
-  for (const auto& figure : {report.loss, report.balance, report.time}) {
+  for (const auto& figure : {report.loss, report.balance, report.time, report.bytes}) {
     if (figure.has_value()) json["frontier_of"].push_back(Name(*figure));
   }
   json["points"] = Json::array();

@@ -78,6 +78,7 @@ void MarkFrontier(SweepReport& report) {
   report.loss = Choose(report.points, {Figure::kValidationLoss, Figure::kTrainingLoss});
   report.balance = Choose(report.points, {Figure::kHeldOutGiniMean, Figure::kGiniMean});
   report.time = Choose(report.points, {Figure::kTokensPerSecond});
+  report.bytes = Choose(report.points, {Figure::kBytesPerToken});
   std::vector<std::vector<std::optional<double>>> rows(report.points.size());
   const auto add = [&](const std::optional<Figure>& figure, double sign) {
     if (!figure.has_value()) return;
@@ -90,6 +91,7 @@ void MarkFrontier(SweepReport& report) {
   add(report.loss, 1.0);
   add(report.balance, 1.0);
   add(report.time, -1.0);  // fast is good
+  add(report.bytes, 1.0);
   for (const size_t i : ParetoFrontier(rows)) report.points[i].on_frontier = true;
   if (!report.loss.has_value()) return;
   const auto best = std::min_element(

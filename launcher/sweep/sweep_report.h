@@ -27,7 +27,7 @@ struct ReportedPoint {
   int num_finished = 0;  // those that have metrics
   // Over the finished trials that have the figure.
   std::array<std::optional<MeanInterval>, kNumFigures> figures;
-  // No other point is at least as good in loss, balance and time and better in one of them.
+  // No other point is at least as good in loss, balance, time and bytes and better in one of them.
   bool on_frontier = false;
   bool is_best = false;  // the lowest loss
 
@@ -48,6 +48,7 @@ struct SweepReport {
   std::optional<Figure> loss;     // validation loss, else training loss
   std::optional<Figure> balance;  // mean Gini, held-out if every point has it
   std::optional<Figure> time;     // tokens per second
+  std::optional<Figure> bytes;    // that exchanges send, a token
   int64_t num_skipped_lines = 0;
   // Ids of finished trials whose metrics are gone: they count for nothing.
   std::vector<std::string> without_metrics;

@@ -43,6 +43,7 @@ constexpr std::array<const char*, kNumFigures> kNames = {
     "tokens_per_second",
     "route_share",
     "exchange_share",
+    "bytes_per_token",
 };
 
 // Nine figures in a row, for the window or the held-out text.
@@ -189,7 +190,26 @@ class FigureReader {
       figures_[Figure::kRouteShare] = route / seconds;
       figures_[Figure::kExchangeShare] = exchange / seconds;
     }
+    figures_[Figure::kBytesPerToken] = BytesPerToken(rows);
     SetBalance(WindowLoads(rows), kWindowSlots, figures_);
+  }
+
+  // Nothing unless every row has exchanges.
+  static std::optional<double> BytesPerToken(const std::vector<Json>& rows) {
+    double bytes = 0.0;
+    for (const Json& row : rows) {
+      const auto layers = row.find("moe");
+      if (layers == row.end() || !layers->is_array() || layers->empty()) return std::nullopt;
+      for (const Json& layer : *layers) {
+        const auto exchange = layer.find("exchange");
+        if (exchange == layer.end() || !exchange->is_object()) return std::nullopt;
+        bytes += NumberOf(*exchange, "node_bytes").value_or(0.0);
+        bytes += NumberOf(*exchange, "remote_bytes").value_or(0.0);
+      }
+    }
+    const int64_t tokens = TokensOf(rows);
+    if (tokens <= 0) return std::nullopt;
+    return bytes / static_cast<double>(tokens);
   }
 
   // The counts of each layer, summed over the rows.

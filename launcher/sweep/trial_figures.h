@@ -38,8 +38,9 @@ enum class Figure : size_t {
   kTokensPerSecond,  // median over the window
   kRouteShare,       // of the window's time, on rank 0
   kExchangeShare,    // dispatch and combine, likewise
+  kBytesPerToken,    // that exchanges send to other ranks, all layers, mean over the window
 };
-inline constexpr size_t kNumFigures = 24;
+inline constexpr size_t kNumFigures = 25;
 
 // As CSV and JSON spell it: "validation_loss".
 const char* Name(Figure figure);

@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
 """Opens pages in headless Chromium, light and dark, on a desktop and a phone.
 
-report_browser.py FOLDER PAGE...   screenshots go to FOLDER; ends with 1 if a page writes to the
-                                   console, misses a picture or is wider than its window.
-report_browser.py --check          ends with 0 if Chromium can run here.
+report_browser.py FOLDER PAGE[=ID,ID...]...
+    screenshots go to FOLDER; ends with 1 if a page writes to the console, draws no chart in the
+    element of an ID, has an empty chart, or is wider than its window.
+report_browser.py --check
+    ends with 0 if Chromium can run here.
 """
 
+import json
 import os
 import re
 import struct
@@ -15,21 +18,30 @@ import tempfile
 
 SCHEMES = {"light": "1", "dark": "0"}  # Blink's preferredColorScheme
 # A headless window is at least 500 wide: a phone is a frame in one.
-WIDTHS = {"desktop": 1280, "phone": 375}
+WIDTHS = {"desktop": 1280, "phone": 390}
 HEIGHT = 5000
 SECONDS = 120
 
-# Measures the page from outside it, so that the page itself needs no script.
+# Measures the page from outside it, so that the page itself needs no script; with #measure, all of
+# it, what is folded away too.
 FRAME = """<!DOCTYPE html><html><body style="margin:0"><iframe id="page" src="{page}"
 style="border:0;width:{width}px;height:{height}px"></iframe><script>
 onload = () => {{
   const page = document.getElementById("page").contentDocument;
+  if (location.hash == "#measure") page.querySelectorAll("details").forEach(d => d.open = true);
+  const missing = {ids}.filter(id => {{
+    const chart = page.getElementById(id)?.querySelector("svg.chart");
+    const box = chart?.getBoundingClientRect();
+    return !chart || box.width < 200 || box.height < 40 ||
+      !chart.querySelector("path, rect, image, circle");
+  }});
   const bad = [...page.querySelectorAll("svg.chart")].filter(
     chart => chart.getBoundingClientRect().height < 40 || !chart.childElementCount);
   const broken = [...page.querySelectorAll("svg.chart text, svg.chart path")].filter(
     e => /NaN|inf/.test(e.outerHTML));
   document.title = "charts=" + page.querySelectorAll("svg.chart").length + " bad=" + bad.length +
-    " broken=" + broken.length + " over=" + (page.documentElement.scrollWidth - {width});
+    " broken=" + broken.length + " over=" + (page.documentElement.scrollWidth - {width}) +
+    " missing=" + missing.join(",") + ";";
 }};
 </script></body></html>"""
 
@@ -44,24 +56,28 @@ def chromium(arguments, scheme):
         return subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
 
 
-def check_page(page, folder, scheme, device):
-    """Problems of one page in one setting."""
+def check_page(page, ids, folder, scheme, device):
+    """Problems of one page in one setting; `ids`: of the elements that must have a chart."""
     name = f"{os.path.basename(page)} ({scheme}, {device})"
     width = WIDTHS[device]
     stem = os.path.splitext(os.path.basename(page))[0]
     frame = os.path.join(folder, f"{stem}-{scheme}-{device}.html")
     with open(frame, "w", encoding="utf-8") as file:
-        file.write(FRAME.format(page="file://" + os.path.abspath(page), width=width, height=HEIGHT))
+        file.write(FRAME.format(page="file://" + os.path.abspath(page), width=width, height=HEIGHT,
+                                ids=json.dumps(ids)))
     picture = frame[:-len("html")] + "png"
     window = f"--window-size={max(width, 500)},{HEIGHT}"
     drawn = chromium([window, f"--screenshot={picture}", "file://" + frame], scheme)
-    dumped = chromium([window, "--dump-dom", "file://" + frame], scheme)
+    dumped = chromium([window, "--dump-dom", "file://" + frame + "#measure"], scheme)
     problems = [f"{name}: {line}" for line in (drawn.stderr + dumped.stderr).splitlines()
                 if "CONSOLE" in line]
-    title = re.search(r"<title>charts=(\d+) bad=(\d+) broken=(\d+) over=(-?\d+)", dumped.stdout)
+    title = re.search(r"<title>charts=(\d+) bad=(\d+) broken=(\d+) over=(-?\d+) missing=(.*?);",
+                      dumped.stdout)
     if not title:
         return problems + [f"{name}: the page did not load: {dumped.stderr[-500:]}"]
-    charts, bad, broken, over = (int(group) for group in title.groups())
+    charts, bad, broken, over = (int(group) for group in title.groups()[:4])
+    if title.group(5):
+        problems.append(f"{name}: no chart in {title.group(5)}")
     with open(page, encoding="utf-8") as file:
         expected = file.read().count('<svg class="chart"')
     if charts != expected or charts == 0:
@@ -86,11 +102,13 @@ def main(arguments):
     folder, *pages = arguments
     os.makedirs(folder, exist_ok=True)
     problems = []
-    for page in pages:
+    for argument in pages:
+        page, _, ids = argument.partition("=")
+        expected = ids.split(",") if ids else []
         # Every setting for the first page; the others differ in their content only.
         settings = [(scheme, device) for scheme in SCHEMES for device in WIDTHS]
-        for scheme, device in settings if page == pages[0] else (settings[0], settings[-1]):
-            problems += check_page(page, folder, scheme, device)
+        for scheme, device in settings if argument == pages[0] else (settings[0], settings[-1]):
+            problems += check_page(page, expected, folder, scheme, device)
     print("\n".join(problems))
     return 1 if problems else 0
 

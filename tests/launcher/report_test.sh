@@ -64,9 +64,18 @@ checkpoint { every_steps: 10 }
 validation { sequences: 2 every_steps: 10 }
 telemetry { progress: OFF }
 END
-charts=(chart-loss chart-learning-rate chart-gradient-norm chart-domain-loss chart-gini
-  chart-max-over-mean chart-min-max chart-lorenz-0 chart-gates-0 chart-load-0-0 chart-load-0-1 chart-domains-0-0
-  chart-time chart-time-curves chart-speed chart-timeline-0)
+balance=(chart-gini chart-max-over-mean chart-min-max)
+charts=(chart-loss chart-learning-rate chart-gradient-norm chart-domain-loss "${balance[@]}"
+  chart-lorenz-0 chart-gates-0 chart-load-0-0 chart-load-0-1 chart-domains-0-0 chart-domains-0-1
+  chart-exchange-0 chart-locality-0 chart-node-bytes-0 chart-time chart-time-curves chart-speed
+  chart-mfu chart-timeline-0)
+both_charts=(chart-loss chart-validation chart-learning-rate chart-gradient-norm "${balance[@]}"
+  chart-lorenz-0 chart-lorenz-1 chart-gates-0 chart-gates-1 chart-load-0-0 chart-load-1-1
+  chart-domains-0-0 chart-domains-1-1 chart-exchange-0 chart-exchange-1 chart-node-bytes-1
+  chart-time chart-speed chart-mfu chart-timeline-0 chart-timeline-1)
+sweep_charts=(sweep-0-chart-pareto-balance sweep-0-chart-pareto-time sweep-0-chart-curves-loss)
+long_charts=(chart-loss "${balance[@]}" chart-lorenz-0 chart-gates-0 chart-load-0-0 chart-load-0-3
+  chart-domains-0-0 chart-exchange-0 chart-node-bytes-0 chart-time chart-timeline-0)
 
 # A run that was resumed: every sink has each step once.
 run "$program" train --config base.textproto --run_dir runs/one --set steps=20
@@ -117,7 +126,7 @@ fi
 run "$program" train --config base.textproto --run_dir runs/two --set moe.balance_loss.coefficient=1
 run "$program" report runs/one runs/two -o both.html
 expect 0 out "both.html" "a report on two runs"
-expect_page both.html chart-loss chart-validation chart-gini chart-lorenz-0 chart-lorenz-1
+expect_page both.html "${both_charts[@]}"
 grep -q 'moe.balance_loss.coefficient' both.html || fail "both.html does not name what differs"
 
 # A sweep.
@@ -130,8 +139,7 @@ END
 run "$program" sweep run sweep.textproto --out sweep --jobs 2
 run "$program" report sweep -o sweep.html
 expect 0 out "sweep.html" "a report on a sweep"
-expect_page sweep.html sweep-0-chart-pareto-balance sweep-0-chart-pareto-time \
-  sweep-0-chart-curves-loss
+expect_page sweep.html "${sweep_charts[@]}"
 grep -q ' ± ' sweep.html || fail "sweep.html has no intervals"
 
 # A long run: 10^5 steps in under 3 seconds and 10 MB. REPORT_MILLISECONDS: another limit, for slow
@@ -146,6 +154,7 @@ for ((attempt = 0; attempt < 3; ++attempt)); do # somebody else may use this mac
   ((milliseconds < limit)) && break
 done
 echo "a report on 100000 steps: $milliseconds ms, $(stat -c %s long.html) bytes"
+expect_page long.html "${long_charts[@]}"
 [[ $(stat -c %s long.html) -lt 10000000 ]] || fail "long.html is too large"
 ((milliseconds < limit)) || fail "the report took $milliseconds ms"
 
@@ -197,9 +206,20 @@ run "$program" report runs/one -o nowhere/report.html
 [[ $status != 0 && $err == *"nowhere/report.html"* ]] || fail "a page that cannot be written"
 
 # In a browser.
+# with_ids FILE ID...: the browser's argument.
+with_ids() {
+  local IFS=,
+  echo "$1=${*:2}"
+}
 if command -v chromium >/dev/null && python3 "$browser" --check; then
-  python3 "$browser" "$TEST_TMPDIR/shots" runs/one/report.html both.html sweep.html long.html ||
-    failures=$((failures + 1))
+  python3 "$browser" "$TEST_TMPDIR/shots" "$(with_ids runs/one/report.html "${charts[@]}")" \
+    "$(with_ids both.html "${both_charts[@]}")" "$(with_ids sweep.html "${sweep_charts[@]}")" \
+    "$(with_ids long.html "${long_charts[@]}")" || failures=$((failures + 1))
+  # A page without one of its charts does not pass.
+  sed 's/id="chart-gini"/id="chart-ginny"/' runs/one/report.html >lacking.html
+  if python3 "$browser" "$TEST_TMPDIR/shots" "$(with_ids lacking.html chart-gini)" >out.txt; then
+    fail "the browser's test does not see that a chart is missing"
+  fi
 else
   echo "SKIPPED: no chromium here (apt-get install chromium): the pages were not rendered"
 fi

@@ -99,11 +99,17 @@ run "$program" sweep status out
 expect 0 out "$before finished" "status counts the finished trials"
 [[ $out == *interrupted* && $out != *" running "* ]] || fail "what was killed is interrupted"
 touch out/marker
+# What finished trials left, by their contents.
+left() { for id in "$@"; do sha256sum "out/trials/$id/metrics.jsonl" "out/trials/$id/run.json"; done; }
+mapfile -t done_before < <(grep -ls '"finished"' out/trials/*/STATUS.json | xargs -n 1 dirname |
+  xargs -n 1 basename)
+left_before=$(left "${done_before[@]}")
 run "$program" sweep run sweep.textproto --out out --jobs 2
 expect 0 out "$((24 - before)) finished, $before already done before" "the rest is run"
 [[ $(finished) == 24 ]] || fail "all are finished"
 again=$(find out/trials -name STATUS.json -newer out/marker | wc -l)
 ((again == 24 - before)) || fail "$again trials were run again, $((24 - before)) were left"
+[[ $(left "${done_before[@]}") == "$left_before" ]] || fail "finished trials are left as they were"
 run "$program" sweep run sweep.textproto --out out --jobs 2
 expect 0 out "0 finished, 24 already done before" "nothing is left"
 run "$program" sweep stop out; expect 0 out "no sweep is at work" "nothing to stop"
@@ -126,6 +132,12 @@ for point in report["points"]:
 for trial in report["trials"]:
     assert trial["step"] == 60 and trial["window_steps"] == 20 and "skipped_lines" not in trial
 END
+
+run "$program" report out -o sweep.html
+expect 0 out "sweep.html" "the sweep as a page"
+for text in ' ± ' '● best' 'id="sweep-0-chart-pareto-balance"' 'class="error s'; do
+  grep -qF "$text" sweep.html || fail "sweep.html lacks $text"
+done
 
 # What is done stays done when settings change that cannot change a result.
 run "$program" sweep run sweep.textproto --out out --set checkpoint.every_steps=20
