@@ -5,6 +5,8 @@
 set -uo pipefail
 
 program=$PWD/$1
+page=$PWD/docs/experiments.md
+repository=$PWD
 folder=$TEST_TMPDIR/sweep
 failures=0
 source configs/bazel/mpi_environment.sh
@@ -73,6 +75,13 @@ run "$program" sweep run sweep.textproto --list; expect 0 out "24 trials: 24 wai
 run "$program" sweep run sweep.textproto --set moe.top_k=9
 expect 2 err "trial router=top_k coefficient=0 seed=1 and 23 more:" "invalid trials"
 run "$program" sweep run sweep.textproto --trial 00; expect 2 err "no such trial" "unknown trial"
+
+# The page's example is one that runs: the file that it has people write.
+sed -n '/cat > sweep.textproto/,/^    END/{/cat >/d;/END/d;s/^    //;p}' "$page" |
+  sed "s|configs/studies|$repository/&|" >page.textproto
+[[ -s page.textproto ]] || fail "docs/experiments.md has no sweep file"
+run "$program" sweep run page.textproto --list
+expect 0 out "sweep coefficients: 12 trials: 12 waiting" "the sweep of docs/experiments.md"
 
 echo 'median_stopping { metric: "validation.los" }' | cat sweep.textproto - >median.textproto
 run "$program" sweep run median.textproto

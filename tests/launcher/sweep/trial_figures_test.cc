@@ -51,6 +51,20 @@ TEST(TrialFigures, TheWindowIsSummedBeforeItIsJudged) {
   EXPECT_DOUBLE_EQ(*figures[Figure::kExchangeShare], 0.2);
 }
 
+TEST(TrialFigures, BytesAreThoseThatLeaveTheRank) {
+  const auto row = [](int step, int remote) {
+    return absl::StrFormat(
+        "{\"step\":%d,\"tokens\":%d,\"cross_entropy\":1,\"moe\":[{\"layer\":0,\"exchange\":"
+        "{\"self_bytes\":999,\"node_bytes\":16,\"remote_bytes\":%d}},{\"layer\":1,\"exchange\":"
+        "{\"self_bytes\":999,\"node_bytes\":0,\"remote_bytes\":8}}]}\n",
+        step, 8 * step, remote);
+  };
+  // Of the last two steps, 16 tokens.
+  const TrialFigures figures = Read(row(1, 0) + row(2, 40) + row(3, 16), /*window=*/2);
+  EXPECT_DOUBLE_EQ(*figures[Figure::kBytesPerToken], (16.0 + 40 + 8 + 16 + 16 + 8) / 16);
+  EXPECT_FALSE(Read(Row(1, 3.0, 4, 4), 2)[Figure::kBytesPerToken].has_value());
+}
+
 TEST(TrialFigures, AWindowLongerThanTheRunIsTheRun) {
   const TrialFigures figures = Read(Row(1, 3.0, 4, 4), /*window=*/100);
   EXPECT_EQ(figures.num_steps(), 1);
