@@ -141,6 +141,7 @@ LayerRecord ReportLayer(const MoeLayerResult& layer, int64_t tokens, int num_exp
   }
   record.gate_bins.assign(layer.routes.gate_bins.begin(), layer.routes.gate_bins.end());
   record.token_copies.assign(layer.routes.token_copies.begin(), layer.routes.token_copies.end());
+  record.figures.insert(record.figures.end(), layer.figures.begin(), layer.figures.end());
   AddConsistency(layer.routes.experts, "", record.figures);
   AddConsistency(layer.routes.nodes, "node_", record.figures);
   return record;

@@ -344,6 +344,7 @@ void TrainStep::Describe(StepResult& result) const {
         layer.sums, statistics_->tokens(), statistics_->Load(i), statistics_->load_tokens(i));
     for (const routing::LossTerm& term : layer.losses) result.loss += term.value;
     layer.routes = route_counts_->Layer(i);
+    layer.figures = routers[static_cast<size_t>(i)]->Figures(layer.sums);
     result.layers.push_back(std::move(layer));
   }
 }

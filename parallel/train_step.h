@@ -55,6 +55,7 @@ struct MoeLayerResult {
   std::vector<routing::LossTerm> losses;  // weighted auxiliary losses
   ExchangeSums exchange = {};
   LayerRouteCounts routes = {};
+  routing::RouterFigures figures = {};
 };
 
 // One optimizer step, over all ranks: the same on every rank.

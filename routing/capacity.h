@@ -2,6 +2,7 @@
 #define EQUIPOISE_ROUTING_CAPACITY_H_
 
 #include <cstdint>
+#include <span>
 
 #include "core/device/context.h"
 #include "core/tensor/tensor_view.h"
@@ -22,6 +23,11 @@ int64_t ExpertCapacity(const CapacityOptions& options, int64_t sequence_length, 
 int64_t ApplyCapacity(const Context& context, const CapacityOptions& options,
                       int64_t sequence_length, int num_experts, TensorView expert_ids,
                       TensorView gates);
+
+// The same with a capacity for every sequence: as many as there are.
+int64_t ApplyCapacities(const Context& context, std::span<const int64_t> capacities,
+                        int64_t sequence_length, int num_experts, TensorView expert_ids,
+                        TensorView gates);
 
 }  // namespace equipoise::routing
 

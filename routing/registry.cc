@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "core/base/status_macros.h"
+#include "routing/option_problem.h"
 #include "routing/router.h"
 
 #define EQ_ROUTERS(ROUTER)                                  \
@@ -94,6 +95,7 @@ absl::Status CheckOptions(const RouterOptions& options) {
   EQ_RETURN_IF_ERROR(CheckNotNegative("z_loss.coefficient", options.z_loss.coefficient));
   EQ_RETURN_IF_ERROR(CheckNotNegative("init_stddev", options.init_stddev));
   EQ_RETURN_IF_ERROR(CheckNotNegative("capacity.factor", options.capacity.factor));
+  EQ_RETURN_IF_ERROR(CheckNotNegative("capacity.floor", options.capacity.floor));
   if (options.locality.loss.coefficient > 0.0 && options.balance_loss.coefficient > 0.0 &&
       options.balance_loss.scope == LossScope::kRunning) {
     return absl::InvalidArgumentError(
@@ -103,13 +105,27 @@ absl::Status CheckOptions(const RouterOptions& options) {
   return CheckLocality(options.locality, options.num_experts, options.top_k);
 }
 
+absl::Status CheckCapacityFloor(const RouterOptions& options, const Router& router) {
+  if (options.capacity.floor == 0.0 || router.has_capacity_floor()) return absl::OkStatus();
+  return OptionError(
+      {"",
+       {"moe.capacity_floor"},
+       absl::StrCat("moe.capacity_floor has no effect on router ", options.kind,
+                    ": it needs a capacity (moe.capacity_factor, or token_resonance's own "
+                    "capacity_factor) and scores that are products of a token and its expert "
+                    "(gate weights, feature blocks, or lpr's COSINE)")});
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Router>> MakeRouter(const RouterOptions& options,
                                                    ParameterRegistry& parameters) {
   EQ_RETURN_IF_ERROR(CheckOptions(options));
   for (const RouterEntry& entry : kRouters) {
-    if (entry.name == options.kind) return entry.make(options, parameters);
+    if (entry.name != options.kind) continue;
+    EQ_ASSIGN_OR_RETURN(std::unique_ptr<Router> router, entry.make(options, parameters));
+    EQ_RETURN_IF_ERROR(CheckCapacityFloor(options, *router));
+    return router;
   }
   return UnknownRouter(options.kind);
 }

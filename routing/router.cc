@@ -24,4 +24,6 @@ absl::Status Router::SetState(std::span<const double> state) {
 
 void Router::EndStep(const Context&, std::span<const double>, int64_t) {}
 
+RouterFigures Router::Figures(std::span<const double>) const { return {}; }
+
 }  // namespace equipoise::routing

@@ -5,6 +5,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -44,9 +45,11 @@ struct ZLossOptions {
 
 // At most ceil(factor * S * K / E) copies per expert and sequence; the rest are dropped, lowest
 // gate first (ties: the later token). Per sequence, so that what is dropped does not depend on the
-// layout. factor = 0: dropless.
+// layout. factor = 0: dropless. With a floor a sequence's capacity is at least ceil(floor *
+// CapacityFloor(mean cosine of its copies)): see routing/capacity_floor.h. floor = 0: none.
 struct CapacityOptions {
   double factor = 0.0;
+  double floor = 0.0;
 };
 
 struct RouterOptions {
@@ -64,6 +67,8 @@ struct RouterOptions {
   ZLossOptions z_loss;
   CapacityOptions capacity;
   LocalityOptions locality;
+  // Whether to tell the angles of tokens and their experts, where they are defined (Figures).
+  bool measure_angles = false;
 };
 
 struct RouterInput {
@@ -114,6 +119,9 @@ struct LossTerm {
   std::string name;    // "balance", "z"
   double value = 0.0;  // weighted by its coefficient: what the loss contains
 };
+
+// What else a router tells of a step, by its key in telemetry.
+using RouterFigures = std::vector<std::pair<std::string, double>>;
 
 // Decides which experts each token goes to, and with what weights; pure mathematics of this rank's
 // tokens. All that must be summed over ranks leaves Forward in one buffer of doubles, which begins
@@ -169,6 +177,11 @@ class Router {
   // accumulation, the previous step's; empty at the first such step.
   virtual std::vector<LossTerm> Losses(std::span<const double> sums, int64_t tokens,
                                        std::span<const double> load, int64_t load_tokens) const = 0;
+
+  // Of a step's reduced sums (host values) and of the state that it was routed with.
+  virtual RouterFigures Figures(std::span<const double> sums) const;
+  // Whether the capacity of this router can be kept above a floor.
+  virtual bool has_capacity_floor() const { return false; }
 };
 
 // Makes the router named options.kind and declares its parameters. InvalidArgument lists the known

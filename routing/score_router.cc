@@ -6,7 +6,6 @@
 
 #include "core/base/check.h"
 #include "core/ops/permute.h"
-#include "routing/capacity.h"
 #include "routing/losses/balance.h"
 #include "routing/losses/locality.h"
 #include "routing/losses/z_loss.h"
@@ -20,6 +19,7 @@ ScoreRouter::ScoreRouter(const RouterOptions& options, ScoreRouterParts parts)
       layout_{options.num_experts},
       jitter_(parts_.jitter, options),
       selector_(parts_.selection, options),
+      limit_(options, std::move(parts_.angles)),
       latent_(parts_.latent != nullptr ? parts_.latent->shape() : LatentShape{}),
       num_statistics_(layout_.size()) {
   EQ_CHECK((parts_.logits != nullptr) != (parts_.latent != nullptr))
@@ -34,7 +34,7 @@ ScoreRouter::ScoreRouter(const RouterOptions& options, ScoreRouterParts parts)
     AddLoss(MakeLocalityLoss(options.locality, options.num_experts));
   }
   for (auto& loss : parts_.losses) AddLoss(std::move(loss));
-  num_statistics_ += selector_.num_statistics();
+  num_statistics_ += limit_.num_statistics() + selector_.num_statistics();
 }
 
 void ScoreRouter::AddLoss(std::unique_ptr<RouterLoss> loss) {
@@ -238,6 +238,7 @@ void ScoreRouter::Forward(const Context& context, const RouterInput& input,
     FillLogits(context, input, output, memory, tile);
     ComputeScores(context, tile);
     SelectTile(context, input, tile, output.expert_ids.Rows(row, end), sums);
+    MeasureAngles(context, input, memory, tile);
     ComputeGates(context, parts_.gates, tile, output.gates.Rows(row, end));
     sums[static_cast<size_t>(layout_.entropy())] += SumOfEntropies(context, tile);
     for (const PlacedLoss& placed : losses_) {
@@ -247,9 +248,8 @@ void ScoreRouter::Forward(const Context& context, const RouterInput& input,
   CountCopies(output.expert_ids.cpu<int32_t>(), layout_.Counts(sums));
   selector_.Count(input.nodes, output.expert_ids, SelectorSums(sums));
   if (saves_ids()) SaveIds(output);
-  sums[static_cast<size_t>(layout_.dropped())] =
-      static_cast<double>(ApplyCapacity(context, options_.capacity, input.sequence_length,
-                                        options_.num_experts, output.expert_ids, output.gates));
+  sums[static_cast<size_t>(layout_.dropped())] += static_cast<double>(
+      limit_.Apply(context, input.sequence_length, memory.limit, output, LimitSums(sums)));
 }
 
 void ScoreRouter::Backward(const Context& context, const RouterInput& input,

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "routing/angles.h"
+#include "routing/capacity_limit.h"
 #include "routing/copy_trimmer.h"
 #include "routing/gates.h"
 #include "routing/jitter.h"
@@ -33,6 +35,7 @@ struct ScoreRouterParts {
   std::unique_ptr<CopyTrimmer> trimmer;        // or none: every token keeps its K experts
   std::unique_ptr<SequenceSelector> sequence;  // or none; chooses instead of `selection`
   double jitter = 0.0;                         // amplitude, in [0, 1); see InputJitter
+  RouteAngleOptions angles = {};
   // Losses besides those of RouterOptions.
   std::vector<std::unique_ptr<RouterLoss>> losses;
   std::unique_ptr<ExpertInputTerm> expert_input;  // or none
@@ -65,6 +68,10 @@ class ScoreRouter final : public Router {
                         TensorView copies) const override;
   std::vector<LossTerm> Losses(std::span<const double> sums, int64_t tokens,
                                std::span<const double> load, int64_t load_tokens) const override;
+  RouterFigures Figures(std::span<const double> sums) const override;
+  bool has_capacity_floor() const override {
+    return limit_.clamps() || (parts_.sequence != nullptr && parts_.sequence->has_capacity_floor());
+  }
   std::span<const double> state() const override { return selector_.state(); }
   std::vector<Segment> state_segments() const override;
   absl::Status SetState(std::span<const double> state) override;
@@ -111,6 +118,7 @@ class ScoreRouter final : public Router {
     // [min(BlockRows, T), E]: the logits of a block, where it is chosen for before its tiles are
     // finished and what logits are made of is not saved anyway. Else absent.
     TensorView block_logits;
+    CapacityLimit::Pass limit;
   };
   ForwardMemory AllocateForward(const Context& context, const RouterInput& input) const;
   // Rows [row, end) of the micro-batch, a tile without values.
@@ -124,13 +132,21 @@ class ScoreRouter final : public Router {
                    const ForwardMemory& memory, int64_t row) const;
   // expert_ids I32 [S, copies] of the sequence that begins at row `first`, by parts_.sequence.
   void ChooseSequence(const Context& context, const RouterInput& input, int64_t first,
-                      TensorView logits, TensorView expert_ids) const;
+                      TensorView logits, SequenceReport& report, TensorView expert_ids) const;
+  // Shows a tile that has been chosen for to the capacity's limit.
+  void MeasureAngles(const Context& context, const RouterInput& input, const ForwardMemory& memory,
+                     const ScoreTile& tile) const;
   void SelectTile(const Context& context, const RouterInput& input, const ScoreTile& tile,
                   TensorView ids, std::span<double> sums) const;
-  // The selector's segment of the sums: the last.
+  // The segments of the selector, the last, and of the capacity's limit, before it.
   template <typename T>
   std::span<T> SelectorSums(std::span<T> all) const {
     return all.last(static_cast<size_t>(selector_.num_statistics()));
+  }
+  template <typename T>
+  std::span<T> LimitSums(std::span<T> all) const {
+    const auto size = static_cast<size_t>(limit_.num_statistics());
+    return all.last(size + static_cast<size_t>(selector_.num_statistics())).first(size);
   }
   // Memory for a tile of x with noise on it; absent where there is none.
   TensorView AllocateNoisy(Workspace& workspace, const RouterInput& input) const;
@@ -169,6 +185,7 @@ class ScoreRouter final : public Router {
   const StatisticsLayout layout_;
   const InputJitter jitter_;
   Selector selector_;
+  const CapacityLimit limit_;
   const LatentShape latent_;  // all zero: none
   std::vector<PlacedLoss> losses_;
   int64_t num_statistics_ = 0;

@@ -44,6 +44,7 @@ ScoreRouter::ForwardMemory ScoreRouter::AllocateForward(const Context& context,
     const int64_t rows = std::min(BlockRows(input), input.x.dim(0));
     memory.block_logits = context.scratch->Allocate(dtype, {rows, options_.num_experts});
   }
+  memory.limit = limit_.Begin(context, input, kTileTokens, max_copies_per_token());
   return memory;
 }
 
@@ -104,13 +105,18 @@ void ScoreRouter::ChooseBlock(const Context& context, const RouterInput& input,
     if (quota.enabled()) {
       quota.Apply(context, home.Rows(place, place + length), ids);
     } else {
-      ChooseSequence(context, input, first, memory.block_logits.Rows(place, place + length), ids);
+      SequenceReport report;
+      report.refused = output.partials.cpu<double>().first(static_cast<size_t>(layout_.entropy()));
+      ChooseSequence(context, input, first, memory.block_logits.Rows(place, place + length), report,
+                     ids);
+      limit_.AddReport(first / length, report, memory.limit);
     }
   }
 }
 
 void ScoreRouter::ChooseSequence(const Context& context, const RouterInput& input, int64_t first,
-                                 TensorView logits, TensorView expert_ids) const {
+                                 TensorView logits, SequenceReport& report,
+                                 TensorView expert_ids) const {
   const int64_t end = first + input.sequence_length;
   WorkspaceFrame frame(*context.scratch);
   TensorView ranking = logits;
@@ -122,8 +128,22 @@ void ScoreRouter::ChooseSequence(const Context& context, const RouterInput& inpu
     });
     selector_.AddLocality(context, RowsOrAbsent(input.nodes, first, end), ranking);
   }
-  parts_.sequence->Select(context, {input.training, ranking, input.token_ids.Rows(first, end)},
-                          expert_ids);
+  parts_.sequence->Select(
+      context, {input.training, ranking, input.token_ids.Rows(first, end), logits, &report},
+      expert_ids);
+}
+
+void ScoreRouter::MeasureAngles(const Context& context, const RouterInput& input,
+                                const ForwardMemory& memory, const ScoreTile& tile) const {
+  if (!limit_.reads_tiles()) return;
+  const int64_t end = tile.first_row + tile.num_rows();
+  ConstTensorView x = input.x.Rows(tile.first_row, end);
+  if (!memory.noisy.absent()) {
+    // Where a block was read at once, its last tile's noise is there.
+    x = chooses_by_sequence() ? TileOfX(context, input, tile.first_row, end, memory.noisy)
+                              : memory.noisy.Rows(0, tile.num_rows());
+  }
+  limit_.AddTile(context, x, tile, input.sequence_length, memory.limit);
 }
 
 void ScoreRouter::SelectTile(const Context& context, const RouterInput& input,

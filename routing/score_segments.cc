@@ -1,4 +1,5 @@
-// What a score-based router's sums and state are called in checkpoints.
+// What a score-based router's sums and state are called in checkpoints, and what telemetry reads in
+// them.
 #include <string>
 #include <utility>
 #include <vector>
@@ -24,12 +25,17 @@ std::vector<Segment> ScoreRouter::sum_segments() const {
                         absl::StrCat(ScoresMeaning(), loss.meaning()),
                         loss.load_scope() == LossScope::kGlobalBatch});
   }
+  segments.push_back({"angles", limit_.num_statistics()});
   for (Segment& segment : selector_.sum_segments()) segments.push_back(std::move(segment));
   return segments;
 }
 
 std::vector<Segment> ScoreRouter::state_segments() const {
   return selector_.state_segments(ScoresMeaning());
+}
+
+RouterFigures ScoreRouter::Figures(std::span<const double> sums) const {
+  return limit_.Figures(LimitSums(sums));
 }
 
 }  // namespace equipoise::routing

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "core/base/status_macros.h"
+#include "routing/angles.h"
 #include "routing/logits.h"
 #include "routing/losses/entropy.h"
 #include "routing/losses/orthogonality.h"
@@ -56,6 +57,7 @@ absl::Status AddLinearLogits(const RouterOptions& options, ParameterRegistry& pa
                              ScoreRouterParts& parts) {
   const Parameter* weight = DeclareGate(options, parameters);
   parts.logits = MakeLinearLogits(weight);
+  parts.angles = {options.hidden, MakeLinearAngles(weight)};
   if (!options.settings.Has("orthogonality_loss.coefficient")) return absl::OkStatus();
   OrthogonalityLossOptions loss;
   loss.coefficient = options.settings.GetDouble("orthogonality_loss.coefficient");

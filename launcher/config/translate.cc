@@ -203,7 +203,8 @@ routing::RouterOptions TranslateRouter(const config::RunConfig& config) {
   router.balance_loss.coefficient = moe.balance_loss().coefficient();
   router.balance_loss.scope = ToScope(moe.balance_loss().scope());
   router.z_loss.coefficient = moe.z_loss().coefficient();
-  router.capacity.factor = moe.capacity_factor();
+  router.capacity = {moe.capacity_factor(), moe.capacity_floor()};
+  router.measure_angles = config.telemetry().angles();
   router.locality = TranslateLocality(moe.locality());
   const auto* oneof = config::Router::descriptor()->FindOneofByName("kind");
   const FieldDescriptor* chosen =

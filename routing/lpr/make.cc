@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
+#include "routing/angles.h"
 #include "routing/losses/alignment.h"
 #include "routing/losses/latent_kl.h"
 #include "routing/losses/prototype_spread.h"
@@ -166,6 +167,7 @@ absl::StatusOr<std::unique_ptr<Router>> MakeLpr(const RouterOptions& router,
   }
   AddLosses(router, options, scorer.prototypes, std::move(noise), parts.losses);
   parts.similarity = options.similarity;
+  if (options.similarity == "COSINE") parts.angles = {options.latent_dim, MakeLatentAngles()};
   parts.latent = MakeLprScorer(router, std::move(scorer), parameters);
   return std::make_unique<ScoreRouter>(router, std::move(parts));
 }

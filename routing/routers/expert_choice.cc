@@ -56,7 +56,8 @@ class ExpertChoice final : public SequenceSelector {
         cpu::SoftmaxRow<T>(logits + t * num_experts_, num_experts_,
                            scores.cpu<T>().data() + t * num_experts_);
       }
-      ChooseTokens<T>(scores.cpu<T>(), chosen.cpu<T>(), order);
+      const int64_t capacity = ChooseTokens<T>(scores.cpu<T>(), chosen.cpu<T>(), order);
+      if (sequence.report != nullptr) sequence.report->capacity = capacity;
       CollectExperts<T>(chosen.cpu<T>(), expert_ids);
     });
   }
@@ -65,10 +66,10 @@ class ExpertChoice final : public SequenceSelector {
   // What marks an expert that did not choose a token: below every score.
   static constexpr int kNotChosen = -1;
 
-  // chosen [S, E]: the score where the expert takes the token.
+  // chosen [S, E]: the score where the expert takes the token. Returns how many each takes.
   template <typename T>
-  void ChooseTokens(std::span<const T> scores, std::span<T> chosen,
-                    std::span<int32_t> order) const {
+  int64_t ChooseTokens(std::span<const T> scores, std::span<T> chosen,
+                       std::span<int32_t> order) const {
     std::fill(chosen.begin(), chosen.end(), T{kNotChosen});
     const size_t experts = static_cast<size_t>(num_experts_);
     const double length = static_cast<double>(order.size());
@@ -88,6 +89,7 @@ class ExpertChoice final : public SequenceSelector {
             scores[static_cast<size_t>(token) * experts + e];
       }
     }
+    return capacity;
   }
 
   template <typename T>

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "core/base/status_macros.h"
+#include "routing/angles.h"
 #include "routing/block_logits.h"
 #include "routing/score_router.h"
 #include "routing/score_settings.h"
@@ -23,6 +24,7 @@ absl::StatusOr<std::unique_ptr<Router>> MakeGrapRouter(const RouterOptions& opti
   parts.selection.ties = TieRule::kTokenHash;
   EQ_ASSIGN_OR_RETURN(parts, ReadScoreParts(options, std::move(parts)));
   EQ_ASSIGN_OR_RETURN(parts.logits, MakeBlockLogits(options, BlockLogit::kReluMean));
+  parts.angles = {options.hidden, MakeBlockAngles(options.hidden, options.num_experts)};
   return std::make_unique<ScoreRouter>(options, std::move(parts));
 }
 

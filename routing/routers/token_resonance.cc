@@ -7,7 +7,8 @@
 // kept it.
 //
 // By sequence, so that the choice does not depend on the layout. Not causal where C binds. What an
-// expert turns down counts neither as a copy nor as dropped.
+// expert turns down counts as chosen and dropped, as with a capacity; only balance losses of scope
+// SEQUENCE or MICRO_BATCH see what was kept.
 //
 // Settings:
 //   capacity_factor (double)   C = ceil(capacity_factor * S * K / E); 0: an expert keeps all
@@ -25,6 +26,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
 #include "routing/block_logits.h"
+#include "routing/capacity_floor.h"
 #include "routing/cpu/drop_copies.h"
 #include "routing/score_router.h"
 #include "routing/score_settings.h"
@@ -45,9 +47,11 @@ class TokenResonance final : public SequenceSelector {
       : options_(options),
         top_k_(router.top_k),
         num_experts_(router.num_experts),
-        hidden_(static_cast<double>(router.hidden)) {}
+        hidden_(static_cast<double>(router.hidden)),
+        clamp_{router.num_experts, router.hidden, router.capacity.floor} {}
 
   int64_t max_copies() const override { return top_k_; }
+  bool has_capacity_floor() const override { return options_.capacity_factor > 0.0; }
 
   void Select(const Context& context, const SequenceScores& sequence,
               TensorView expert_ids) const override {
@@ -58,13 +62,18 @@ class TokenResonance final : public SequenceSelector {
     const auto members = context.scratch->Allocate(DType::kI64, {copies}).cpu<int64_t>();
     const auto next = context.scratch->Allocate(DType::kI64, {num_experts_ + 1}).cpu<int64_t>();
     const auto ids = expert_ids.cpu<int32_t>();
+    SequenceReport ignored;
+    SequenceReport& report = sequence.report != nullptr ? *sequence.report : ignored;
     DispatchFloat(sequence.logits.dtype(), [&]<typename T>() {
       const std::span<const T> logits = sequence.logits.cpu<T>();
       const auto affinities = scratch.cpu<T>();
       AskForFewest<T>(logits, ids, affinities);
+      MeasureAngles<T>(sequence, ids, report);
       if (options_.capacity_factor == 0.0) return;
-      const int64_t capacity = Capacity<T>(logits);
-      cpu::DropCopies<T>(capacity, ids, affinities, members, next);
+      report.capacity = Capacity<T>(logits, report.angles);
+      CountAsked(ids, +1.0, report.refused);
+      cpu::DropCopies<T>(report.capacity, ids, affinities, members, next);
+      CountAsked(ids, -1.0, report.refused);
     });
     for (auto row = ids.begin(); row != ids.end(); row += top_k_) {
       std::stable_partition(row, row + top_k_, [](int32_t id) { return id >= 0; });
@@ -88,8 +97,32 @@ class TokenResonance final : public SequenceSelector {
     }
   }
 
+  // Of what tokens ask for, whatever else draws them home.
   template <typename T>
-  int64_t Capacity(std::span<const T> logits) const {
+  void MeasureAngles(const SequenceScores& sequence, std::span<const int32_t> ids,
+                     SequenceReport& report) const {
+    const bool biased = !sequence.plain.absent();
+    const auto cosines = biased ? sequence.plain.cpu<T>() : sequence.logits.cpu<T>();
+    const auto experts = static_cast<size_t>(num_experts_);
+    for (size_t copy = 0; copy < ids.size(); ++copy) {
+      if (ids[copy] < 0) continue;
+      const size_t row = copy / static_cast<size_t>(top_k_) * experts;
+      report.angles.Add(static_cast<double>(cosines[row + static_cast<size_t>(ids[copy])]));
+    }
+  }
+
+  // Adds `weight` for every copy there is.
+  static void CountAsked(std::span<const int32_t> ids, double weight, std::span<double> refused) {
+    if (refused.empty()) return;
+    for (const int32_t id : ids) {
+      if (id < 0) continue;
+      refused[static_cast<size_t>(id)] += weight;
+      refused.back() += weight;
+    }
+  }
+
+  template <typename T>
+  int64_t Capacity(std::span<const T> logits, const RouteAngles& angles) const {
     const double length = static_cast<double>(logits.size()) / static_cast<double>(num_experts_);
     double capacity = std::ceil(options_.capacity_factor * length * static_cast<double>(top_k_) /
                                 static_cast<double>(num_experts_));
@@ -100,13 +133,15 @@ class TokenResonance final : public SequenceSelector {
       capacity = std::max(capacity, std::ceil(options_.capacity_safety * bound /
                                               static_cast<double>(num_experts_)));
     }
-    return static_cast<int64_t>(std::max(1.0, std::min(capacity, length)));
+    const auto rounded = static_cast<int64_t>(std::max(1.0, std::min(capacity, length)));
+    return clamp_.Apply(rounded, angles, static_cast<int64_t>(length));
   }
 
   const ResonanceOptions options_;
   const int64_t top_k_;
   const int64_t num_experts_;
   const double hidden_;
+  const CapacityClamp clamp_;
 };
 
 absl::Status CheckNotNegative(const char* what, double value) {
@@ -130,6 +165,7 @@ absl::StatusOr<std::unique_ptr<Router>> MakeTokenResonanceRouter(const RouterOpt
   EQ_RETURN_IF_ERROR(CheckNotNegative("threshold", resonance.threshold));
   EQ_ASSIGN_OR_RETURN(ScoreRouterParts parts, ReadScoreParts(options));
   EQ_ASSIGN_OR_RETURN(parts.logits, MakeBlockLogits(options, BlockLogit::kCosine));
+  parts.angles.dimensions = options.hidden;
   parts.sequence = std::make_unique<TokenResonance>(resonance, options);
   return std::make_unique<ScoreRouter>(options, std::move(parts));
 }
