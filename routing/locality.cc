@@ -47,6 +47,9 @@ absl::Status CheckBias(const LocalityBiasOptions& bias) {
     return Refuse(".bias.limit is ", bias.limit, ", must be finite and at least the strength ",
                   bias.strength);
   }
+  if (bias.mode == LocalityBiasMode::kLearned && !(NotNegative(bias.decay) && bias.decay <= 1.0)) {
+    return Refuse(".bias.decay is ", bias.decay, ", must be in [0, 1]");
+  }
   return absl::OkStatus();
 }
 

@@ -29,16 +29,19 @@ enum class LocalityBiasMode : uint8_t {
   kNone,
   kFixed,       // `strength` for ever
   kController,  // one strength a node and layer, moved towards a share of copies that stay at home
+  kLearned,     // one b[n, e] a node, expert and layer: see locality_bias.h
 };
 
 // Added to what experts on a token's home node are ranked by, for the choice alone.
 struct LocalityBiasOptions {
   LocalityBiasMode mode = LocalityBiasMode::kNone;
-  double strength = 0.0;  // kController: at the start
+  double strength = 0.0;  // kController, kLearned: at the start
   // kController: after each step, strength += rate * (target - share), within [-limit, limit].
+  // kLearned: a step of gradient descent of this rate, towards this share, within the limit.
   double target = 0.75;
   double rate = 0.05;
   double limit = 2.0;
+  double decay = 0.0;  // kLearned: of b, besides
 };
 
 // FasterMoE's topology gate (He et al., 2022), for K experts: of each sequence at most

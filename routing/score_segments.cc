@@ -35,7 +35,9 @@ std::vector<Segment> ScoreRouter::state_segments() const {
 }
 
 RouterFigures ScoreRouter::Figures(std::span<const double> sums) const {
-  return limit_.Figures(LimitSums(sums));
+  RouterFigures figures = limit_.Figures(LimitSums(sums));
+  if (selector_.prefers_home()) figures.emplace_back("home_bias", selector_.MeanLead());
+  return figures;
 }
 
 }  // namespace equipoise::routing

@@ -69,7 +69,8 @@ class Selector {
     const bool by_logits = options_.rank_by == RankBy::kLogits;
     const std::string unit = by_logits ? "LOGITS" : scores;
     return {{"bias", static_cast<int64_t>(bias_.state().size()), unit},
-            {"home_bias", static_cast<int64_t>(locality_.state().size()), unit}};
+            {"home_bias", static_cast<int64_t>(locality_.state().size()),
+             locality_.learns() ? unit + " LEARNED" : unit}};
   }
 
   // ids I32 [n, K] of a tile with scores. `sums` is this selector's segment. `home`: filled, unless
@@ -83,6 +84,8 @@ class Selector {
   // Locality's bias alone, for those who choose in another way: whether there is one, and adding
   // it.
   bool prefers_home() const { return locality_.enabled(); }
+  // See LocalityBias.
+  double MeanLead() const { return locality_.MeanLead(); }
   void AddLocality(const Context& context, ConstTensorView nodes, TensorView ranking) const {
     locality_.AddTo(context, nodes, ranking);
   }

@@ -115,6 +115,8 @@ routing::LocalityBiasMode ToMode(config::LocalityBias::Mode mode) {
       return routing::LocalityBiasMode::kFixed;
     case config::LocalityBias::CONTROLLER:
       return routing::LocalityBiasMode::kController;
+    case config::LocalityBias::LEARNED:
+      return routing::LocalityBiasMode::kLearned;
   }
   EQ_CHECK(false);
 }
@@ -126,7 +128,7 @@ routing::LocalityOptions TranslateLocality(const config::Locality& from) {
   locality.loss = {from.loss().coefficient(), from.loss().home(), from.loss().near(),
                    from.loss().far(), from.loss().smoothing()};
   locality.bias = {ToMode(from.bias().mode()), from.bias().strength(), from.bias().target(),
-                   from.bias().rate(), from.bias().limit()};
+                   from.bias().rate(),         from.bias().limit(),    from.bias().decay()};
   locality.quota.outgoing_share = from.quota().outgoing_share();
   return locality;
 }

@@ -12,6 +12,7 @@
 #include "core/device/device.h"
 #include "gtest/gtest.h"
 #include "parallel/batch_layout.h"
+#include "parallel/step_report.h"
 #include "parallel/train_step.h"
 #include "routing/locality.h"
 #include "tests/parallel/tiny_model.h"
@@ -106,13 +107,13 @@ routing::LocalityOptions Preferring(int nodes) {
 }
 
 std::vector<Case> Cases() {
-  std::vector<Case> cases = {{"top_k_2", "top_k", Preferring(2)},
-                             {"top_k_3", "top_k", Preferring(3)},
-                             {"lpr_2", "lpr", Preferring(2)},
-                             {"quota", "top_k", Preferring(2)},
-                             {"hash", "hash", {}}};
+  std::vector<Case> cases = {
+      {"top_k_2", "top_k", Preferring(2)}, {"top_k_3", "top_k", Preferring(3)},
+      {"lpr_2", "lpr", Preferring(2)},     {"quota", "top_k", Preferring(2)},
+      {"learned", "top_k", Preferring(2)}, {"hash", "hash", {}}};
   cases[3].locality.quota.outgoing_share = 0.3;
-  cases[4].locality.num_nodes = 2;
+  cases[4].locality.bias = {LocalityBiasMode::kLearned, 0.0, 0.8, 0.05, 2.0, 0.01};
+  cases[5].locality.num_nodes = 2;
   return cases;
 }
 
@@ -144,6 +145,45 @@ TEST_P(LocalityLayoutsTest, LayoutDoesNotMatter) {
 
 INSTANTIATE_TEST_SUITE_P(All, LocalityLayoutsTest, ::testing::ValuesIn(Cases()),
                          [](const auto& info) { return info.param.name; });
+
+double Figure(const LayerRecord& layer, const std::string& name) {
+  for (const auto& [key, value] : layer.figures) {
+    if (key == name) return value;
+  }
+  ADD_FAILURE() << name;
+  return 0.0;
+}
+
+// Tokens go home more often as b is learned, and the load, which stands beside it, stays even.
+TEST(LearnedBiasTest, RaisesTheShareInAShortRun) {
+  Case of = {"", "top_k", {}};
+  of.locality.num_nodes = 2;
+  of.locality.bias = {LocalityBiasMode::kLearned, 0.0, 0.8, 0.02, 2.0};
+  StepRecord first;
+  StepRecord last;
+  const auto status = comm::RunRanks(2, [&](comm::Communicator& world) -> absl::Status {
+    const TrainOptions options = OptionsFor(of, {});
+    const SampleSource source = testing_support::SyntheticText(options.model.vocabulary, kDomains);
+    const std::unique_ptr<Device> device = MakeCpuDevice();
+    EQ_ASSIGN_OR_RETURN(auto step, TrainStep::Create(*device, world, options, kDomains));
+    for (int i = 1; i <= 60; ++i) {
+      EQ_ASSIGN_OR_RETURN(const StepResult result, step->Run(source, i));
+      if (world.rank() != 0) continue;
+      last = ReportStep(result, 8, 2, step->placement(), step->locality());
+      if (i == 1) first = last;
+    }
+    return absl::OkStatus();
+  });
+  ASSERT_TRUE(status.ok()) << status;
+  for (size_t i = 0; i < last.layers.size(); ++i) {
+    EXPECT_LT(Figure(first.layers[i], "home_share"), 0.6);
+    EXPECT_NEAR(Figure(last.layers[i], "home_share"), 0.8, 0.08);
+    EXPECT_EQ(Figure(first.layers[i], "home_bias"), 0.0);
+    EXPECT_GT(Figure(last.layers[i], "home_bias"), 0.0);
+    EXPECT_LT(last.layers[i].gini, first.layers[i].gini);
+    EXPECT_GT(last.layers[i].gini, 0.0);
+  }
+}
 
 TEST(LogicalNodesTest, SequencesLieWhereEqualNodesHaveThem) {
   for (const int64_t sequences : {4, 7, 12, 13}) {

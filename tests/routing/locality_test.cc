@@ -88,6 +88,10 @@ TEST(LocalityTest, RefusesWhatCannotBe) {
   EXPECT_NE(message([&](LocalityOptions& o) { control(o), o.bias.target = 1.5; }), "");
   EXPECT_NE(message([&](LocalityOptions& o) { control(o), o.bias.rate = 0.0; }), "");
   EXPECT_NE(message([&](LocalityOptions& o) { control(o), o.bias.strength = 3.0; }), "");
+  const auto learn = [](LocalityOptions& o) { o.bias.mode = LocalityBiasMode::kLearned; };
+  EXPECT_EQ(message(learn), "");
+  EXPECT_NE(message([&](LocalityOptions& o) { learn(o), o.bias.target = -0.5; }), "");
+  EXPECT_NE(message([&](LocalityOptions& o) { learn(o), o.bias.decay = 1.5; }), "");
   EXPECT_NE(message([](LocalityOptions& o) { o.quota.outgoing_share = 1.1; }), "");
   const auto quota = [](LocalityOptions& o) { o.quota.outgoing_share = 0.1; };
   EXPECT_EQ(message(quota), "");

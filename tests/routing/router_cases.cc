@@ -102,6 +102,13 @@ void Prefer(RouterOptions& options) {
   options.locality.bias = {LocalityBiasMode::kController, 0.1, 0.6, 0.3, 2.0};
 }
 
+// The same with a bias that learns, and angles, and a capacity with a floor where there can be one.
+void LearnHome(RouterOptions& options) {
+  Prefer(options);
+  options.locality.bias = {LocalityBiasMode::kLearned, 0.1, 0.6, 0.3, 2.0, 0.01};
+  options.capacity = {0.5, 1.5};
+}
+
 void LimitOutgoing(RouterOptions& options) {
   options.locality.num_nodes = 2;
   if (options.num_experts / 2 >= options.top_k) options.locality.quota = {0.3};
@@ -111,6 +118,9 @@ void AddLocalityCases(std::vector<RouterCase>& cases) {
   for (const char* kind :
        {"top_k", "grap", "lpr", "token_resonance", "aux_free_bias", "quantile_balancing"}) {
     cases.push_back({std::string(kind) + "_prefers_home", kind, Prefer});
+  }
+  for (const char* kind : {"top_k", "grap", "lpr", "token_resonance", "aux_free_bias"}) {
+    cases.push_back({std::string(kind) + "_learns_home", kind, LearnHome});
   }
   for (const char* kind : {"top_k", "grap", "lpr", "quantile_balancing"}) {
     cases.push_back({std::string(kind) + "_quota", kind, LimitOutgoing});
