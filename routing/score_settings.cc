@@ -75,20 +75,30 @@ absl::Status AddLinearLogits(const RouterOptions& options, ParameterRegistry& pa
 
 absl::Status CheckNoQuota(const RouterOptions& options) {
   if (!options.locality.quota.enabled()) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat("router ", options.kind,
-                   " chooses by whole sequences and cannot keep a quota of tokens at home: set "
-                   "locality.quota.outgoing_share to 1, or take locality.bias"));
+  return OptionError(
+      {"",
+       {"moe.locality.quota.outgoing_share"},
+       absl::StrCat("router ", options.kind,
+                    " chooses by whole sequences and cannot keep a quota of tokens at home: set "
+                    "moe.locality.quota.outgoing_share to 1, or take moe.locality.bias")});
 }
 
 absl::Status CheckNoPreference(const RouterOptions& options) {
-  if (!options.locality.prefers()) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat("router ", options.kind,
-                   " spreads every sequence evenly over all experts, so no preference can keep "
-                   "more of it on its "
-                   "node: set locality.bias.mode to NONE, locality.loss.coefficient to 0 and "
-                   "locality.quota.outgoing_share to 1, or take another router"));
+  const LocalityOptions& locality = options.locality;
+  std::vector<absl::Status> errors;
+  const auto refuse = [&](const char* field, const char* off) {
+    errors.push_back(OptionError(
+        {"",
+         {absl::StrCat("moe.locality.", field)},
+         absl::StrCat("router ", options.kind,
+                      " spreads every sequence evenly over all experts, so no preference can keep "
+                      "more of it on its node: set moe.locality.",
+                      field, " to ", off, ", or take another router")}));
+  };
+  if (locality.bias.mode != LocalityBiasMode::kNone) refuse("bias.mode", "NONE");
+  if (locality.loss.coefficient > 0.0) refuse("loss.coefficient", "0");
+  if (locality.quota.enabled()) refuse("quota.outgoing_share", "1");
+  return JoinErrors("", errors);
 }
 
 absl::StatusOr<int> ReadEnum(const RouterOptions& options, const char* setting,

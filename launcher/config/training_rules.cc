@@ -159,6 +159,11 @@ void CheckDataRules(const RuleContext& context) {
                  absl::StrCat("data.separator is token ", data.separator(),
                               ", but model.vocabulary ", vocabulary, " ends at ", vocabulary - 1));
   }
+  if (data.by_node() && context.config.moe().locality().nodes() == 1 &&
+      context.Usable({"data.by_node", "moe.locality.nodes"})) {
+    context.Fail({"data.by_node", "moe.locality.nodes"},
+                 "data.by_node has no effect: moe.locality.nodes is 1");
+  }
   CheckValidation(context);
 }
 

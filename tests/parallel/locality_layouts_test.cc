@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "comm/backends/thread/run_ranks.h"
+#include "comm/topology.h"
 #include "core/base/status_macros.h"
 #include "core/device/device.h"
 #include "gtest/gtest.h"
@@ -169,7 +170,7 @@ TEST(LearnedBiasTest, RaisesTheShareInAShortRun) {
     for (int i = 1; i <= 60; ++i) {
       EQ_ASSIGN_OR_RETURN(const StepResult result, step->Run(source, i));
       if (world.rank() != 0) continue;
-      last = ReportStep(result, 8, 2, step->placement(), step->locality());
+      last = ReportStep(result, 8, step->placement(), step->locality());
       if (i == 1) first = last;
     }
     return absl::OkStatus();
@@ -233,6 +234,22 @@ TEST(LogicalNodesTest, MachinesThatAreNoEqualRunsAreRefused) {
   }
   const auto too_many = Train({"", "top_k", Preferring(14)}, {});
   EXPECT_EQ(too_many.status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+// Text by node needs the machines as a preference does, and asks for them alone.
+TEST(LogicalNodesTest, TextByNodeIsByMachineToo) {
+  TrainOptions options = OptionsFor({"", "top_k", {}}, {});
+  options.model.moe.router.locality.num_nodes = 0;
+  options.data_by_node = true;
+  const auto nodes_of = [&](const std::vector<int>& machines) {
+    return ResolveNodes(comm::Topology::FromNodes(machines).value(), options);
+  };
+  EXPECT_EQ(nodes_of({0, 0, 1, 1}).value(), 2);
+  EXPECT_EQ(nodes_of({0, 0, 0}).value(), 1);
+  EXPECT_EQ(nodes_of({0, 1, 0, 1}).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(nodes_of({0, 0, 1}).status().code(), absl::StatusCode::kInvalidArgument);
+  options.data_by_node = false;
+  EXPECT_EQ(nodes_of({0, 1, 0, 1}).value(), 1);
 }
 
 TEST(LogicalNodesTest, WarnsOfWhatLiesElsewhere) {
