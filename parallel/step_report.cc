@@ -26,10 +26,13 @@ void Accumulate(NamedValues& values, const std::string& name, double value) {
   }
 }
 
-void FillLoad(std::span<const double> counts, int64_t tokens, int top_k, LoadRecord& record) {
+void FillLoad(std::span<const double> counts, int64_t tokens, LoadRecord& record) {
   const int num_experts = static_cast<int>(counts.size());
   const routing::LoadStats load = routing::ComputeLoadStats(counts);
-  const routing::LoadStats floor = routing::SamplingFloor(tokens, num_experts, top_k);
+  // Tokens may have fewer copies than K, or another number each.
+  const double copies = std::accumulate(counts.begin(), counts.end(), 0.0);
+  const double per_token = tokens > 0 ? copies / static_cast<double>(tokens) : 0.0;
+  const routing::LoadStats floor = routing::SamplingFloor(tokens, num_experts, per_token);
   record.counts.assign(counts.begin(), counts.end());
   record.gini = load.gini;
   record.min_max = load.min_max;
@@ -117,14 +120,14 @@ std::vector<int64_t> RankLoads(const MoeLayerResult& layer, std::span<const doub
   return loads;
 }
 
-LayerRecord ReportLayer(const MoeLayerResult& layer, int64_t tokens, int num_experts, int top_k,
+LayerRecord ReportLayer(const MoeLayerResult& layer, int64_t tokens, int num_experts,
                         const routing::ExpertPlacement& placement,
                         const routing::LocalityOptions& locality) {
   LayerRecord record;
   record.layer = layer.layer;
   const size_t experts = static_cast<size_t>(num_experts);
   const std::span<const double> counts = std::span(layer.sums).first(experts);
-  FillLoad(counts, tokens, top_k, record);
+  FillLoad(counts, tokens, record);
   const double copies = std::accumulate(counts.begin(), counts.end(), 0.0);
   record.rank_loads = RankLoads(layer, counts, placement);
   record.dropped_share = copies > 0.0 ? layer.sums[experts] / copies : 0.0;
@@ -148,7 +151,7 @@ LayerRecord ReportLayer(const MoeLayerResult& layer, int64_t tokens, int num_exp
 }
 
 ValidationLayerRecord ReportLayer(const EvaluatedLayer& layer,
-                                  std::span<const int64_t> domain_tokens, int top_k) {
+                                  std::span<const int64_t> domain_tokens) {
   ValidationLayerRecord record;
   record.layer = layer.layer;
   std::vector<double> total(layer.domain_counts.front().size());
@@ -160,13 +163,13 @@ ValidationLayerRecord ReportLayer(const EvaluatedLayer& layer,
     std::transform(total.begin(), total.end(), counts.begin(), total.begin(), std::plus<>());
     record.domain_counts.emplace_back(counts.begin(), counts.end());
   }
-  FillLoad(total, tokens, top_k, record);
+  FillLoad(total, tokens, record);
   return record;
 }
 
 }  // namespace
 
-StepRecord ReportStep(const StepResult& result, int num_experts, int top_k,
+StepRecord ReportStep(const StepResult& result, int num_experts,
                       const routing::ExpertPlacement& placement,
                       const routing::LocalityOptions& locality) {
   StepRecord record;
@@ -182,8 +185,7 @@ StepRecord ReportStep(const StepResult& result, int num_experts, int top_k,
     }
   }
   for (const MoeLayerResult& layer : result.layers) {
-    record.layers.push_back(
-        ReportLayer(layer, result.tokens, num_experts, top_k, placement, locality));
+    record.layers.push_back(ReportLayer(layer, result.tokens, num_experts, placement, locality));
     for (const routing::LossTerm& term : layer.losses) {
       Accumulate(record.auxiliary, term.name, term.value);
     }
@@ -191,7 +193,7 @@ StepRecord ReportStep(const StepResult& result, int num_experts, int top_k,
   return record;
 }
 
-ValidationRecord ReportValidation(const EvaluationResult& result, int top_k,
+ValidationRecord ReportValidation(const EvaluationResult& result,
                                   const std::vector<std::string>& domains, double bytes_per_token) {
   const auto bits_per_byte = [&](double nats) -> std::optional<double> {
     if (bytes_per_token <= 0.0) return std::nullopt;
@@ -207,7 +209,7 @@ ValidationRecord ReportValidation(const EvaluationResult& result, int top_k,
     record.domains.push_back({domains[d], loss, bits_per_byte(loss)});
   }
   for (const EvaluatedLayer& layer : result.layers) {
-    record.layers.push_back(ReportLayer(layer, result.domain_tokens, top_k));
+    record.layers.push_back(ReportLayer(layer, result.domain_tokens));
   }
   return record;
 }

@@ -308,8 +308,7 @@ absl::StatusOr<StepRecord> Trainer::RunStep() {
 
 StepRecord Trainer::Report(const StepResult& result, double seconds) {
   const routing::RouterOptions& router = options_.model.moe.router;
-  StepRecord record =
-      ReportStep(result, router.num_experts, router.top_k, step_->placement(), step_->locality());
+  StepRecord record = ReportStep(result, router.num_experts, step_->placement(), step_->locality());
   record.tokens_seen = position_.tokens_seen;
   record.step_seconds = seconds;
   record.tokens_per_second = static_cast<double>(result.tokens) / seconds;
@@ -340,7 +339,7 @@ absl::StatusOr<ValidationRecord> Trainer::Validate() {
   EQ_ASSIGN_OR_RETURN(const EvaluationResult result,
                       step_->Evaluate(source, windows_->size(), home));
   const double bytes_per_token = run_.validation_data->vocab_size() == kByteVocabSize ? 1.0 : 0.0;
-  return ReportValidation(result, options_.model.moe.router.top_k, domains_, bytes_per_token);
+  return ReportValidation(result, domains_, bytes_per_token);
 }
 
 absl::Status Trainer::Save(bool last) {

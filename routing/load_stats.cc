@@ -52,16 +52,17 @@ LoadStats ComputeLoadStats(std::span<const double> load) {
   return stats;
 }
 
-LoadStats SamplingFloor(int64_t tokens, int num_experts, int top_k) {
+LoadStats SamplingFloor(int64_t tokens, int num_experts, double copies_per_token) {
   EQ_CHECK_GE(tokens, 0);
-  EQ_CHECK(top_k >= 1 && top_k <= num_experts) << "K=" << top_k << " E=" << num_experts;
+  EQ_CHECK(copies_per_token >= 0.0 && copies_per_token <= num_experts)
+      << "K=" << copies_per_token << " E=" << num_experts;
   LoadStats floor;
-  if (tokens == 0) {
+  if (tokens == 0 || copies_per_token == 0.0) {
     floor.dead = num_experts;
     return floor;
   }
   const double experts = num_experts;
-  const double chance = top_k / experts;
+  const double chance = copies_per_token / experts;
   const double rows = static_cast<double>(tokens) * chance;
   floor.cv = std::sqrt((1.0 - chance) / rows);
   floor.gini = std::min(floor.cv / std::sqrt(std::numbers::pi), 1.0 - 1.0 / experts);

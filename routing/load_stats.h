@@ -19,12 +19,15 @@ struct LoadStats {
 LoadStats ComputeLoadStats(std::span<const double> load);
 
 // What the same figures would be if every token chose K of E experts uniformly at random: balance
-// better than this cannot be told from luck in a sample of `tokens`. CV = sqrt((1 - K/E)/m),
-// Gini = CV / sqrt(pi), max/mean = 1 + CV * sqrt(2 ln E), m = tokens * K / E: of a normal
-// distribution, so good from m of about 16 up; max/mean is on the high side. min/max is
-// (1 - d) / (1 + d) for max/mean = 1 + d, entropy 1 - CV^2 / (2 ln E), dead E * (1 - K/E)^tokens,
-// rounded. REQUIRES: tokens >= 0, 1 <= top_k <= num_experts.
-LoadStats SamplingFloor(int64_t tokens, int num_experts, int top_k);
+// better than this cannot be told from luck in a sample of `tokens`. K need not be an integer:
+// where tokens have different numbers of copies it is their mean, what was really chosen or sent
+// over the tokens (CV is then on the high side, by less than the spread of K over E). CV = sqrt((1
+// - K/E)/m), Gini = CV / sqrt(pi), max/mean = 1 + CV * sqrt(2 ln E), m = tokens * K / E: of a
+// normal distribution, so good from m of about 16 up; max/mean is on the high side. min/max is (1 -
+// d) / (1 + d) for max/mean = 1 + d, entropy 1 - CV^2 / (2 ln E), dead E * (1 - K/E)^tokens,
+// rounded. Without copies all experts are dead. REQUIRES: tokens >= 0, 0 <= copies_per_token <=
+// num_experts.
+LoadStats SamplingFloor(int64_t tokens, int num_experts, double copies_per_token);
 
 }  // namespace equipoise::routing
 

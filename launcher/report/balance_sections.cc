@@ -105,8 +105,8 @@ std::optional<double> FloorOfWindow(const RunHistory& run, const LayerHistory& l
   const double copies = std::accumulate(counts.begin(), counts.end(), 0.0);
   if (tokens < 1.0 || copies <= 0.0) return std::nullopt;
   const int experts = static_cast<int>(counts.size());
-  const int top_k = std::clamp(static_cast<int>(std::lround(copies / tokens)), 1, experts);
-  return routing::SamplingFloor(std::llround(tokens), experts, top_k).gini;
+  const double per_token = std::min(copies / tokens, static_cast<double>(experts));
+  return routing::SamplingFloor(std::llround(tokens), experts, per_token).gini;
 }
 
 // The most even layer, the middle one and the least even one; all of them if there are few.

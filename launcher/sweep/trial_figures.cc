@@ -248,8 +248,9 @@ class FigureReader {
     if (tokens <= 0) return std::nullopt;
     const double copies = std::accumulate(counts.begin(), counts.end(), 0.0);
     const int num_experts = static_cast<int>(counts.size());
-    const int top_k = static_cast<int>(std::lround(copies / static_cast<double>(tokens)));
-    return routing::SamplingFloor(tokens, num_experts, std::clamp(top_k, 1, num_experts));
+    const double per_token = copies / static_cast<double>(tokens);
+    return routing::SamplingFloor(tokens, num_experts,
+                                  std::min(per_token, static_cast<double>(num_experts)));
   }
 
   void ReadValidation(const Json& row) {

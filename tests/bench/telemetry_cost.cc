@@ -148,7 +148,7 @@ absl::Status TelemetryCost::Measure(const parallel::StepResult& result, int laye
   Add("histograms", MeasureHistograms(layers));
   StepRecord record;
   Add("load statistics",
-      Took([&] { record = parallel::ReportStep(result, num_experts_, top_k_, placement); }));
+      Took([&] { record = parallel::ReportStep(result, num_experts_, placement); }));
   absl::Status written;
   for (const auto& [name, sink] : sinks_) {
     Add(name, Took([&sink = sink, &written, &record] { written.Update(sink->Write(record)); }));

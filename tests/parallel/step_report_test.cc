@@ -32,7 +32,7 @@ routing::ExpertPlacement ThreeOwners() {
 }
 
 TEST(StepReport, CopiesTheFiguresOfTheStep) {
-  const StepRecord record = ReportStep(MakeResult(), 4, 2, ThreeOwners());
+  const StepRecord record = ReportStep(MakeResult(), 4, ThreeOwners());
   EXPECT_EQ(record.step, 7);
   EXPECT_EQ(record.loss, 3.5);
   EXPECT_EQ(record.cross_entropy, 3.25);
@@ -42,16 +42,16 @@ TEST(StepReport, CopiesTheFiguresOfTheStep) {
 
 TEST(StepReport, HasTheHistogramsOfTheCopies) {
   StepResult result = MakeResult();
-  EXPECT_TRUE(ReportStep(result, 4, 2, ThreeOwners()).layers[0].gate_bins.empty());
+  EXPECT_TRUE(ReportStep(result, 4, ThreeOwners()).layers[0].gate_bins.empty());
   result.layers[1].routes.gate_bins = {0, 150, 50};
   result.layers[1].routes.token_copies = {0, 0, 100};
-  const LayerRecord layer = ReportStep(result, 4, 2, ThreeOwners()).layers[1];
+  const LayerRecord layer = ReportStep(result, 4, ThreeOwners()).layers[1];
   EXPECT_EQ(layer.gate_bins, (std::vector<int64_t>{0, 150, 50}));
   EXPECT_EQ(layer.token_copies, (std::vector<int64_t>{0, 0, 100}));
 }
 
 TEST(StepReport, AddsAuxiliaryLossesOverLayers) {
-  const StepRecord record = ReportStep(MakeResult(), 4, 2, ThreeOwners());
+  const StepRecord record = ReportStep(MakeResult(), 4, ThreeOwners());
   EXPECT_EQ(record.auxiliary, (NamedValues{{"balance", 0.375}, {"z", 0.0625}}));
   ASSERT_EQ(record.layers.size(), 2u);
   EXPECT_EQ(record.layers[0].auxiliary, (NamedValues{{"balance", 0.125}, {"z", 0.0625}}));
@@ -60,7 +60,7 @@ TEST(StepReport, AddsAuxiliaryLossesOverLayers) {
 
 TEST(StepReport, TellsWhatTheExchangesMoved) {
   StepResult result = MakeResult();
-  EXPECT_FALSE(ReportStep(result, 4, 2, ThreeOwners()).layers[0].exchange.has_value());
+  EXPECT_FALSE(ReportStep(result, 4, ThreeOwners()).layers[0].exchange.has_value());
   ExchangeSums& sums = result.layers[0].exchange;
   sums.tokens = 100;
   sums.copies = 200;
@@ -77,7 +77,7 @@ TEST(StepReport, TellsWhatTheExchangesMoved) {
   sums.algorithm = "two_level";
   result.num_nodes = 2;
   result.node_bytes = {1, 2, 3, 4};
-  const StepRecord record = ReportStep(result, 4, 2, ThreeOwners());
+  const StepRecord record = ReportStep(result, 4, ThreeOwners());
   EXPECT_EQ(record.node_bytes, (std::vector<std::vector<int64_t>>{{1, 2}, {3, 4}}));
   ASSERT_TRUE(record.layers[0].exchange.has_value());
   const ExchangeRecord& exchange = *record.layers[0].exchange;
@@ -98,7 +98,7 @@ TEST(StepReport, TellsWhatTheExchangesMoved) {
 }
 
 TEST(StepReport, TellsTheLoadOfExpertsAndOwners) {
-  const StepRecord record = ReportStep(MakeResult(), 4, 2, ThreeOwners());
+  const StepRecord record = ReportStep(MakeResult(), 4, ThreeOwners());
   const LayerRecord& layer = record.layers[0];
   EXPECT_EQ(layer.layer, 1);
   EXPECT_EQ(layer.counts, (std::vector<int64_t>{80, 60, 60, 0}));
@@ -106,7 +106,7 @@ TEST(StepReport, TellsTheLoadOfExpertsAndOwners) {
   EXPECT_EQ(layer.rank_loads, (std::vector<int64_t>{120, 0, 80}));
   StepResult sent = MakeResult();
   sent.layers[0].exchange.rank_loads = {110, 0, 70};
-  EXPECT_EQ(ReportStep(sent, 4, 2, ThreeOwners()).layers[0].rank_loads,
+  EXPECT_EQ(ReportStep(sent, 4, ThreeOwners()).layers[0].rank_loads,
             (std::vector<int64_t>{110, 0, 70}));
   EXPECT_EQ(layer.dead, 1);
   EXPECT_EQ(layer.min_max, 0.0);
@@ -123,7 +123,7 @@ TEST(StepReport, TellsTheLoadOfExpertsAndOwners) {
 }
 
 TEST(StepReport, PutsTheSamplingFloorBeside) {
-  const StepRecord record = ReportStep(MakeResult(), 4, 2, ThreeOwners());
+  const StepRecord record = ReportStep(MakeResult(), 4, ThreeOwners());
   const routing::LoadStats floor = routing::SamplingFloor(100, 4, 2);
   for (const LayerRecord& layer : record.layers) {
     EXPECT_EQ(layer.floor_gini, floor.gini);
@@ -135,10 +135,26 @@ TEST(StepReport, PutsTheSamplingFloorBeside) {
   }
 }
 
+// Of the copies that there are: fewer than K a token where tokens choose how many, and on held-out
+// text after capacity.
+TEST(StepReport, TakesTheFloorOfTheCopiesThatThereAre) {
+  StepResult result = MakeResult();
+  result.layers[0].sums = {60, 40, 20, 30, 0, 0, 0};
+  const StepRecord record = ReportStep(result, 4, ThreeOwners());
+  EXPECT_EQ(record.layers[0].floor_gini, routing::SamplingFloor(100, 4, 1.5).gini);
+  EXPECT_EQ(record.layers[0].floor_cv, routing::SamplingFloor(100, 4, 1.5).cv);
+  EvaluationResult held_out;
+  held_out.domain_cross_entropy = {1.0};
+  held_out.domain_tokens = {64};
+  held_out.layers.push_back({1, {{10, 6, 0, 0}}});
+  EXPECT_EQ(ReportValidation(held_out, {"prose"}, 0.0).layers[0].floor_cv,
+            routing::SamplingFloor(64, 4, 0.25).cv);
+}
+
 TEST(StepReport, TakesALayerWithoutCopies) {
   StepResult result = MakeResult();
   result.layers[0].sums = {0, 0, 0, 0, 0, 0};
-  const StepRecord record = ReportStep(result, 4, 2, ThreeOwners());
+  const StepRecord record = ReportStep(result, 4, ThreeOwners());
   EXPECT_EQ(record.layers[0].dropped_share, 0.0);
   EXPECT_EQ(record.layers[0].dead, 4);
 }
@@ -148,7 +164,7 @@ TEST(ValidationReport, GivesNatsAndBitsByDomain) {
   result.cross_entropy = 2.0 * std::numbers::ln2;
   result.domain_cross_entropy = {30.0 * std::numbers::ln2, 0.0, 10.0 * std::numbers::ln2};
   result.domain_tokens = {10, 0, 10};
-  const ValidationRecord record = ReportValidation(result, 2, {"prose", "empty", "code"}, 2.0);
+  const ValidationRecord record = ReportValidation(result, {"prose", "empty", "code"}, 2.0);
   EXPECT_DOUBLE_EQ(record.bits_per_byte.value(), 1.0);
   ASSERT_EQ(record.domains.size(), 2u) << "a domain without tokens has no loss";
   EXPECT_EQ(record.domains[0].domain, "prose");
@@ -163,13 +179,13 @@ TEST(ValidationReport, TellsTheLoadOfEachDomainAndOfAll) {
   result.domain_cross_entropy = {30.0, 0.0, 10.0};
   result.domain_tokens = {10, 0, 5};
   result.layers.push_back({3, {{10, 6, 4, 0}, {0, 0, 0, 0}, {0, 0, 0, 10}}});
-  const ValidationRecord record = ReportValidation(result, 2, {"prose", "empty", "code"}, 0.0);
+  const ValidationRecord record = ReportValidation(result, {"prose", "empty", "code"}, 0.0);
   ASSERT_EQ(record.layers.size(), 1u);
   const ValidationLayerRecord& layer = record.layers[0];
   EXPECT_EQ(layer.layer, 3);
   EXPECT_EQ(layer.counts, (std::vector<int64_t>{10, 6, 4, 10}));
   EXPECT_DOUBLE_EQ(layer.max_over_mean, 10.0 / 7.5);
-  EXPECT_EQ(layer.floor_gini, routing::SamplingFloor(15, 4, 2).gini);
+  EXPECT_EQ(layer.floor_gini, routing::SamplingFloor(15, 4, 2.0).gini);
   ASSERT_EQ(layer.domain_counts.size(), record.domains.size());
   EXPECT_EQ(layer.domain_counts[0], (std::vector<int64_t>{10, 6, 4, 0}));
   EXPECT_EQ(layer.domain_counts[1], (std::vector<int64_t>{0, 0, 0, 10}));
@@ -178,7 +194,7 @@ TEST(ValidationReport, TellsTheLoadOfEachDomainAndOfAll) {
 TEST(ValidationReport, SaysSoWhenBytesAreNotKnown) {
   EvaluationResult result;
   result.cross_entropy = 1.0;
-  EXPECT_FALSE(ReportValidation(result, 2, {}, 0.0).bits_per_byte.has_value());
+  EXPECT_FALSE(ReportValidation(result, {}, 0.0).bits_per_byte.has_value());
 }
 
 }  // namespace

@@ -72,15 +72,25 @@ TEST(SamplingFloorTest, HasTheStatedFormulas) {
   EXPECT_EQ(SamplingFloor(5, 1, 1).max_over_mean, 1.0);
 }
 
-// Mean figures of loads drawn by choosing K of E experts uniformly, without replacement.
-LoadStats Simulated(int64_t tokens, int num_experts, int top_k, int rounds) {
+TEST(SamplingFloorTest, TakesTheCopiesThatThereAre) {
+  EXPECT_EQ(SamplingFloor(100, 8, 0.0).dead, 8);
+  EXPECT_EQ(SamplingFloor(100, 8, 0.0).gini, 0.0);
+  const double cv = std::sqrt((1.0 - 0.5 / 8.0) / (100 * 0.5 / 8.0));
+  EXPECT_NEAR(SamplingFloor(100, 8, 0.5).cv, cv, 1e-15);
+  EXPECT_GT(SamplingFloor(100, 8, 1.5).cv, SamplingFloor(100, 8, 2).cv);
+  EXPECT_LT(SamplingFloor(100, 8, 1.5).cv, SamplingFloor(100, 8, 1).cv);
+}
+
+// Mean figures of loads drawn by choosing K of E experts uniformly, without replacement; every
+// other token chooses `more` besides.
+LoadStats Simulated(int64_t tokens, int num_experts, int top_k, int rounds, int more = 0) {
   LoadStats mean{0.0, 0.0, 0.0, 0.0, 0.0, 0};
   for (int round = 0; round < rounds; ++round) {
     std::vector<double> load(static_cast<size_t>(num_experts), 0.0);
     for (int64_t t = 0; t < tokens; ++t) {
       const uint64_t key =
           StreamKey(static_cast<uint64_t>(round), "simulation") + static_cast<uint64_t>(t);
-      for (int k = 0; k < top_k; ++k) {
+      for (int k = 0; k < top_k + (t % 2 == 0 ? more : 0); ++k) {
         load[PermutedIndex(key, static_cast<uint64_t>(k), static_cast<uint64_t>(num_experts))] +=
             1.0;
       }
@@ -114,6 +124,13 @@ TEST(SamplingFloorTest, AgreesWithSimulation) {
     EXPECT_LT(1.0 - simulated.min_max, 1.0 - floor.min_max);
     EXPECT_GT(1.0 - simulated.min_max, 0.7 * (1.0 - floor.min_max));
   }
+}
+
+TEST(SamplingFloorTest, AgreesWithSimulationOfTokensWithOneOrThreeCopies) {
+  const LoadStats floor = SamplingFloor(2048, 64, 2.0);
+  const LoadStats simulated = Simulated(2048, 64, 1, 40, /*more=*/2);
+  EXPECT_NEAR(simulated.cv, floor.cv, 0.06 * floor.cv);
+  EXPECT_NEAR(simulated.gini, floor.gini, 0.06 * floor.gini);
 }
 
 }  // namespace
