@@ -172,6 +172,11 @@ absl::StatusOr<std::vector<std::unique_ptr<RouterRival>>> MakeFusedRouters(RankM
   EQ_ASSIGN_OR_RETURN(auto top_k, FusedRouter::Create("top_k", TopKWork(shape), TopKOptions(shape),
                                                       memory, tensors));
   rivals.push_back(std::move(top_k));
+  routing::RouterOptions measured = TopKOptions(shape);
+  measured.measure_angles = true;
+  EQ_ASSIGN_OR_RETURN(auto angles, FusedRouter::Create("top_k, angles", TopKWork(shape), measured,
+                                                       memory, tensors));
+  rivals.push_back(std::move(angles));
   for (const Mode& mode : modes) {
     EQ_ASSIGN_OR_RETURN(
         auto lpr, FusedRouter::Create(mode.name, LprWork(shape, mode.work),
