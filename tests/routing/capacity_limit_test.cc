@@ -9,7 +9,6 @@
 #include <string>
 #include <vector>
 
-#include "core/base/rng.h"
 #include "gtest/gtest.h"
 #include "routing/capacity_floor.h"
 #include "tests/routing/router_fixture.h"
