@@ -157,7 +157,7 @@ class Map {
         const double ratio = map_.ratios[cell];
         if (std::isnan(ratio)) continue;
         // Strong colours are dark on the light page and light on the dark one.
-        const bool strong = ratio < 0.42 || ratio > 2.1;
+        const bool strong = ratio < 0.5 || ratio > 2.0;
         absl::StrAppend(
             &svg,
             Text(strong ? "cell strong" : "cell", area_.x_start() + (column + 0.5) * ColumnWidth(),
