@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "comm/shared_memory.h"
 #include "comm/work.h"
 #include "core/device/context.h"
 #include "core/tensor/tensor_view.h"
@@ -70,6 +71,17 @@ class Communicator {
   // Equivalent to `MPI_Comm_split`.
   virtual absl::StatusOr<std::unique_ptr<Communicator>> Split(int color, int key,
                                                               const std::string& name) = 0;
+
+  // Memory that this communicator's ranks share, `bytes` of it this rank's own; each may ask for
+  // another size, also for none. All get it, or all the same kind of error: ResourceExhausted where
+  // it does not fit, FailedPrecondition where ranks do not share memory. Blocks. Equivalent to
+  // `MPI_Win_allocate_shared`. REQUIRES: all ranks have the same host().
+  virtual absl::StatusOr<std::unique_ptr<SharedMemory>> AllocateShared(size_t bytes) = 0;
+
+  // Tells the ranks that this one has written for, and is complete when those it waits for have
+  // written: see SharedWrites. Every rank calls it, also with nothing to tell. The memory may be
+  // that of another communicator.
+  virtual absl::StatusOr<Work> ExchangeWrites(SharedWrites writes) = 0;
 
   // Ends the work of every rank of the world with `reason`; other ranks' waits return Aborted (or
   // their processes end, under MPI). For a rank that cannot go on.

@@ -7,11 +7,16 @@
 #include <cstdint>
 #include <functional>
 #include <iterator>
+#include <memory>
 #include <numeric>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "comm/collectives.h"
+#include "comm/exchange/node_memory.h"
+#include "comm/exchange/placed_rows.h"
+#include "comm/exchange/transfer.h"
 #include "comm/host_mirror.h"
 #include "core/base/check.h"
 #include "core/base/status_macros.h"
@@ -229,13 +234,66 @@ class Pattern {
   std::vector<int64_t> sharers_;
 };
 
-absl::Status CopyInMemory(const Context& context, TensorView from, TensorView to, int64_t rows,
-                          int64_t row_elements) {
-  const WorkspaceFrame frame(*context.scratch);
+// I64 [rows], in context.scratch.
+TensorView Backwards(const Context& context, int64_t rows) {
   const TensorView order = context.scratch->Allocate(DType::kI64, {rows});
   std::vector<int64_t> backwards(static_cast<size_t>(rows));
   for (int64_t row = 0; row < rows; ++row) backwards[static_cast<size_t>(row)] = rows - 1 - row;
   MirrorToDevice<int64_t>(context, backwards, order);
+  return order;
+}
+
+// Every rank writes rows into the memory of the next one of its node, as exchanges do.
+class SharedRing {
+ public:
+  // Null where there is no such memory.
+  static absl::StatusOr<std::unique_ptr<SharedRing>> Create(Communicator& group,
+                                                            const Topology& topology,
+                                                            const Context& context) {
+    std::unique_ptr<SharedRing> ring(new SharedRing(group));
+    EQ_ASSIGN_OR_RETURN(ring->memory_,
+                        NodeMemory::Create(group, topology, context, /*num_lanes=*/1));
+    if (ring->memory_ == nullptr) return nullptr;
+    const std::vector<size_t> bytes(static_cast<size_t>(group.size()),
+                                    static_cast<size_t>(kMostRowsInside * kRowBytes));
+    EQ_ASSIGN_OR_RETURN(ring->block_, ring->memory_->Allocate(context, bytes, {}));
+    if (ring->block_ == nullptr) return nullptr;
+    const std::vector<int>& mates = topology.ranks_of(topology.node_of(group.rank()));
+    const size_t me = static_cast<size_t>(topology.local_rank(group.rank()));
+    ring->next_ = mates[(me + 1) % mates.size()];
+    ring->previous_ = mates[(me + mates.size() - 1) % mates.size()];
+    return ring;
+  }
+
+  absl::Status Pass(const Context& context, TensorView from, int64_t rows,
+                    int64_t row_elements) const {
+    const WorkspaceFrame frame(*context.scratch);
+    PlacedRows placed;
+    if (next_ != group_.rank()) {
+      placed.from = Part(from, rows, row_elements);
+      placed.order = Backwards(context, rows);
+      placed.targets.push_back({next_, block_->of(next_), {{0, 0, rows}}});
+      placed.sources.push_back(previous_);
+    }
+    TransferSteps steps;
+    AddPlacedRows(context, *memory_, std::move(placed), /*lane=*/0, steps);
+    return steps.RunOn(group_, {.name = "measuring links"});
+  }
+
+ private:
+  explicit SharedRing(Communicator& group) : group_(group) {}
+
+  Communicator& group_;
+  std::unique_ptr<NodeMemory> memory_;
+  std::shared_ptr<const NodeMemory::Block> block_;
+  int next_ = 0;
+  int previous_ = 0;
+};
+
+absl::Status CopyInMemory(const Context& context, TensorView from, TensorView to, int64_t rows,
+                          int64_t row_elements) {
+  const WorkspaceFrame frame(*context.scratch);
+  const TensorView order = Backwards(context, rows);
   GatherRows(context, Part(from, rows, row_elements), order, Part(to, rows, row_elements));
   return absl::OkStatus();
 }
@@ -270,7 +328,16 @@ absl::StatusOr<LinkModel> MeasureLinks(Communicator& group, const Topology& topo
     return CopyInMemory(context, from, to, rows, row_elements);
   }));
   if (topology.has(LinkClass::kNode)) {
-    EQ_RETURN_IF_ERROR(measure(LinkClass::kNode, 0.15, around(Pattern::ThroughNodes(topology))));
+    std::unique_ptr<SharedRing> ring;
+    if (options.inside_nodes == NodeTransport::kSharedMemory) {
+      EQ_ASSIGN_OR_RETURN(ring, SharedRing::Create(group, topology, context));
+    }
+    const Probe::Round in_place = [&](int64_t rows, int64_t row_elements) {
+      return ring->Pass(context, from, rows, row_elements);
+    };
+    EQ_RETURN_IF_ERROR(
+        measure(LinkClass::kNode, 0.15,
+                ring != nullptr ? in_place : around(Pattern::ThroughNodes(topology))));
   }
   const bool both = topology.has(LinkClass::kRemote) && topology.has(LinkClass::kFar);
   const double share = both ? 0.4 : 0.8;
@@ -284,9 +351,9 @@ absl::StatusOr<LinkModel> MeasureLinks(Communicator& group, const Topology& topo
 }
 
 absl::StatusOr<LinkModel> ResolveLinks(Communicator& group, const Topology& topology,
-                                       const Context& context, const LinkModel& given) {
-  constexpr LinkClass kClasses[] = {LinkClass::kSelf, LinkClass::kNode, LinkClass::kRemote,
-                                    LinkClass::kFar};
+                                       const Context& context, const LinkModel& given,
+                                       const MeasureLinksOptions& options) {
+  constexpr LinkClass kClasses[] = {LinkClass::kSelf, LinkClass::kNode, LinkClass::kRemote};
   LinkModel links;
   {
     std::vector<double> numbers;
@@ -307,7 +374,7 @@ absl::StatusOr<LinkModel> ResolveLinks(Communicator& group, const Topology& topo
     }
   }
   if (links.Covers(topology)) return links;
-  EQ_ASSIGN_OR_RETURN(const LinkModel measured, MeasureLinks(group, topology, context));
+  EQ_ASSIGN_OR_RETURN(const LinkModel measured, MeasureLinks(group, topology, context, options));
   for (const LinkClass link : kClasses) {
     if (!links[link].known()) links[link] = measured[link];
   }

@@ -4,6 +4,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "comm/communicator.h"
+#include "comm/exchange/node_transport.h"
 #include "comm/link_model.h"
 #include "comm/topology.h"
 #include "core/device/context.h"
@@ -13,6 +14,8 @@ namespace equipoise::comm {
 struct MeasureLinksOptions {
   // For all classes together. Where even the smallest messages take longer, it takes those.
   absl::Duration budget = absl::Milliseconds(450);
+  // What links inside nodes are measured with: see exchange/node_transport.h.
+  NodeTransport inside_nodes = NodeTransport::kSharedMemory;
 };
 
 // Measures the links of `group`, whose topology is `topology`: messages of 8 bytes, and pieces of
@@ -31,7 +34,8 @@ absl::StatusOr<LinkModel> MeasureLinks(Communicator& group, const Topology& topo
 // `given` as rank 0 has it, and, where it leaves out a class that `topology` has, that class as
 // measured. Collective; every rank gets the same bits.
 absl::StatusOr<LinkModel> ResolveLinks(Communicator& group, const Topology& topology,
-                                       const Context& context, const LinkModel& given);
+                                       const Context& context, const LinkModel& given,
+                                       const MeasureLinksOptions& options = {});
 
 }  // namespace equipoise::comm
 

@@ -16,13 +16,16 @@ enum class Verb : uint8_t {
   kAllGather,
   kAllToAllRows,
   kSplit,
+  kAllocateShared,
+  kExchangeWrites,
 };
 
-inline constexpr size_t kNumVerbs = 7;
+inline constexpr size_t kNumVerbs = 9;
 
 constexpr const char* Name(Verb verb) {
   constexpr std::array<const char*, kNumVerbs> kNames = {
-      "Barrier", "Broadcast", "AllReduce", "ReduceScatter", "AllGather", "AllToAllRows", "Split"};
+      "Barrier",      "Broadcast", "AllReduce",      "ReduceScatter", "AllGather",
+      "AllToAllRows", "Split",     "AllocateShared", "ExchangeWrites"};
   return kNames[static_cast<size_t>(verb)];
 }
 

@@ -1,5 +1,7 @@
 #include "comm/work.h"
 
+#include <functional>
+#include <memory>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -26,7 +28,45 @@ void FinishAbandoned(Work::State& state) {
   ReportToStderr('E', kUnknownRank, absl::StrCat(options.Describe(), ": ", status.ToString()));
 }
 
+class Joined final : public Work::State {
+ public:
+  Joined(Work first, Work second) : first_(std::move(first)), second_(std::move(second)) {}
+
+  bool Test() override {
+    const bool first = first_.Test();
+    if (!second_.Test() || !first) return false;
+    outcome_ = first_.Wait();
+    if (outcome_.ok()) outcome_ = second_.Wait();
+    return true;
+  }
+  absl::Status status() const override { return outcome_; }
+  absl::Status Wait(const WaitOptions& options) override {
+    const std::function<void()> both = [&] {
+      second_.Test();
+      if (options.meanwhile != nullptr) (*options.meanwhile)();
+    };
+    WaitOptions wait = options;
+    wait.meanwhile = &both;
+    outcome_ = first_.Wait(wait);
+    wait.meanwhile = options.meanwhile;
+    // When one has failed nobody waits for the other.
+    if (!outcome_.ok()) wait.stop_after = absl::ZeroDuration();
+    const absl::Status second = second_.Wait(wait);
+    if (outcome_.ok()) outcome_ = second;
+    return outcome_;
+  }
+
+ private:
+  Work first_;
+  Work second_;
+  absl::Status outcome_;
+};
+
 }  // namespace
+
+Work Join(Work first, Work second) {
+  return Work(std::make_unique<Joined>(std::move(first), std::move(second)));
+}
 
 std::string WaitOptions::Describe() const {
   std::string text = name;

@@ -95,6 +95,9 @@ class Work {
   absl::Status outcome_;
 };
 
+// Complete when both are; waiting for the first moves the second on.
+Work Join(Work first, Work second);
+
 }  // namespace equipoise::comm
 
 #endif  // EQUIPOISE_COMM_WORK_H_

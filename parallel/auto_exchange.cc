@@ -35,8 +35,8 @@ size_t AutoExchange::ChosenIndex(const ExchangeCounts& counts, ConstTensorView e
   double least = std::numeric_limits<double>::infinity();
   int steps_of_best = 0;
   for (size_t i = 0; i < candidates_.size(); ++i) {
-    const std::vector<ExpectedTransfers> transfers =
-        ForecastLayer(candidates_[i]->name(), topology_, placement_, counts, widths);
+    const std::vector<ExpectedTransfers> transfers = ForecastLayer(
+        candidates_[i]->name(), topology_, placement_, counts, widths, inside_nodes());
     const double seconds = Seconds(topology_, costs_.links, transfers);
     const int steps = NumSteps(transfers, widths.row);
     if (i > 0 && seconds >= least * (steps > steps_of_best ? kWorthwhile : 1.0)) continue;

@@ -18,11 +18,11 @@ comm::ExchangeRows RowsOf(const ExchangeCounts& counts, int chunk,
 }
 
 comm::ExchangeTraffic TrafficOf(const std::string& algorithm, const comm::Topology& topology,
-                                const comm::ExchangeRows& rows) {
-  if (algorithm == "flat") return comm::FlatTraffic(rows);
-  if (algorithm == "two_level") return comm::TwoLevelTraffic(topology, rows);
+                                const comm::ExchangeRows& rows, comm::NodeTransport inside_nodes) {
+  if (algorithm == "flat") return comm::FlatTraffic(topology, rows, inside_nodes);
+  if (algorithm == "two_level") return comm::TwoLevelTraffic(topology, rows, inside_nodes);
   EQ_CHECK(algorithm == kDeduplicated) << algorithm;
-  return comm::MulticastTraffic(topology, rows);
+  return comm::MulticastTraffic(topology, rows, inside_nodes);
 }
 
 void AddRows(const comm::RowMatrix& more, comm::RowMatrix& rows) {
@@ -58,12 +58,13 @@ std::vector<ExpectedTransfers> ForecastLayer(const std::string& algorithm,
                                              const comm::Topology& topology,
                                              const routing::ExpertPlacement& placement,
                                              const ExchangeCounts& counts,
-                                             const ExchangeWidths& widths) {
+                                             const ExchangeWidths& widths,
+                                             comm::NodeTransport inside_nodes) {
   std::vector<ExpectedTransfers> transfers;
   std::vector<comm::ExchangeTraffic> multicasts;
   for (int chunk = 0; chunk < counts.num_chunks(); ++chunk) {
     comm::ExchangeRows rows = RowsOf(counts, chunk, placement);
-    const comm::ExchangeTraffic traffic = TrafficOf(algorithm, topology, rows);
+    const comm::ExchangeTraffic traffic = TrafficOf(algorithm, topology, rows, inside_nodes);
     if (algorithm == kDeduplicated) {
       transfers.push_back({traffic, widths.row, 2, 2});
       transfers.push_back({traffic, widths.gates, 0, 1});
@@ -73,7 +74,7 @@ std::vector<ExpectedTransfers> ForecastLayer(const std::string& algorithm,
     // Copies come home by the same algorithm, not by the same steps backwards.
     rows.copies = rows.copies.Transposed();
     transfers.push_back({traffic, widths.row, 2, 0});
-    transfers.push_back({TrafficOf(algorithm, topology, rows), widths.row, 2, 0});
+    transfers.push_back({TrafficOf(algorithm, topology, rows, inside_nodes), widths.row, 2, 0});
   }
   if (!multicasts.empty()) {
     transfers.push_back(LabelTransfer(multicasts, 0, kMaskBytes + widths.ids + widths.gates));

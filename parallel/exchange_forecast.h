@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "comm/exchange/exchange_cost.h"
+#include "comm/exchange/node_transport.h"
 #include "comm/exchange/row_exchange.h"
 #include "comm/link_model.h"
 #include "comm/topology.h"
@@ -37,7 +38,8 @@ std::vector<ExpectedTransfers> ForecastLayer(const std::string& algorithm,
                                              const comm::Topology& topology,
                                              const routing::ExpertPlacement& placement,
                                              const ExchangeCounts& counts,
-                                             const ExchangeWidths& widths);
+                                             const ExchangeWidths& widths,
+                                             comm::NodeTransport inside_nodes);
 
 // Seconds of all of them, one after the other; see comm::TransferSeconds.
 double Seconds(const comm::Topology& topology, const comm::LinkModel& links,

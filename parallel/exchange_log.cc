@@ -85,7 +85,8 @@ void ExchangeLog::Record(int index, const ExchangeCounts& counts, const std::str
   }
   const std::vector<ExpectedTransfers> transfers = ForecastLayer(
       algorithm, topology, placement, counts,
-      {.row = options_.row_bytes, .ids = RowBytes(expert_ids), .gates = RowBytes(gates)});
+      {.row = options_.row_bytes, .ids = RowBytes(expert_ids), .gates = RowBytes(gates)},
+      options_.exchange->inside_nodes());
   layer[kPredicted] += Seconds(topology, options_.links, transfers);
   const auto run = std::find(std::begin(kAlgorithms), std::end(kAlgorithms), algorithm);
   EQ_CHECK(run != std::end(kAlgorithms)) << algorithm;

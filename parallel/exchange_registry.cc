@@ -62,8 +62,7 @@ std::vector<std::string> ExpertExchangeNames() {
 }
 
 Made MakeExpertExchange(const std::string& name, comm::Communicator& group, const Context& context,
-                        routing::ExpertPlacement placement, const ExchangeCosts& costs,
-                        int num_chunks) {
+                        routing::ExpertPlacement placement, const ExchangeOptions& options) {
   const std::vector<std::string> names = ExpertExchangeNames();
   if (std::find(names.begin(), names.end(), name) == names.end()) {
     return absl::InvalidArgumentError(
@@ -72,12 +71,22 @@ Made MakeExpertExchange(const std::string& name, comm::Communicator& group, cons
   EQ_ASSIGN_OR_RETURN(comm::Topology topology, comm::Topology::Discover(group, context));
   EQ_ASSIGN_OR_RETURN(std::shared_ptr<comm::TransferQueue> queue,
                       comm::TransferQueue::Create(group, ExpertExchange::kNumLanes));
-  Setting setting = {group, std::move(topology), std::move(placement), std::move(queue),
-                     num_chunks};
+  std::shared_ptr<comm::NodeMemory> memory;
+  if (options.inside_nodes == comm::NodeTransport::kSharedMemory && options.costs.row_bytes > 0) {
+    EQ_ASSIGN_OR_RETURN(
+        memory, comm::NodeMemory::Create(group, topology, context, ExpertExchange::kNumLanes));
+  }
+  Setting setting = {group,
+                     std::move(topology),
+                     std::move(placement),
+                     std::move(queue),
+                     options.num_chunks,
+                     std::move(memory),
+                     options.costs.row_bytes};
   for (const Entry& entry : kExchanges) {
     if (entry.name == name) return entry.make(std::move(setting));
   }
-  return MakeAuto(std::move(setting), costs);
+  return MakeAuto(std::move(setting), options.costs);
 }
 
 }  // namespace equipoise::parallel

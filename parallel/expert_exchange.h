@@ -11,6 +11,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "comm/communicator.h"
+#include "comm/exchange/node_memory.h"
+#include "comm/exchange/node_transport.h"
 #include "comm/exchange/row_exchange.h"
 #include "comm/exchange/row_multicast.h"
 #include "comm/exchange/transfer.h"
@@ -20,6 +22,7 @@
 #include "core/base/status_macros.h"
 #include "core/device/context.h"
 #include "core/tensor/tensor_view.h"
+#include "parallel/copy_routes.h"
 #include "parallel/exchange_counts.h"
 #include "routing/dispatch_plan.h"
 #include "routing/placement.h"
@@ -38,17 +41,23 @@ struct ExchangePlan {
   int candidate = 0;
 
   // The rest belongs to the algorithm that made the plan.
+  // Memory of every rank that ranks of its node write the plan's rows into; null: all rows travel
+  // as messages.
+  std::shared_ptr<const comm::NodeMemory::Block> block;
   // Copies of the tokens at hand: of this rank's (CopyExchange), or of those that came to its
   // experts (TokenExchange). Their gates.
   routing::DispatchPlan copies;
   TensorView gates;
-  // CopyExchange: rows between ranks, and arrival_order.h.
+  // CopyExchange: rows between ranks; with a block, where they lie, else arrival_order.h.
   comm::RowMatrix to_experts;
   comm::RowMatrix to_home;
+  std::shared_ptr<const CopyRoutes> routes;
   TensorView arrival_of;
   TensorView sorted_of;
-  // TokenExchange.
+  // TokenExchange; with a block, where its parts are.
   comm::MulticastPlan tokens;
+  comm::MulticastBuffers rows_in_place;
+  comm::MulticastBuffers gates_in_place;
 };
 
 // Rows that are on their way to this rank.
@@ -82,7 +91,8 @@ class PendingRows {
 // Each returns when it is under way; several may be, if all ranks begin them in the same order.
 // What they are given must stay as it is, and results may not be read, until their Wait, or Drain.
 // They take memory from context.scratch and leave it behind: the caller opens a frame for all that
-// are under way together, and drains before it ends.
+// are under way together, and drains before it ends. What they give may also lie in memory that the
+// plan holds, and is there as long as the plan.
 //
 // MPI moves bytes only inside calls: give queue() to long computations as Context::progress.
 //
@@ -106,6 +116,9 @@ class ExpertExchange {
   // copy, of all chunks. `place` names the wait.
   absl::StatusOr<ExchangeCounts> Count(const Context& context, ConstTensorView expert_ids,
                                        const comm::WaitPlace& place) {
+    // What plans have given back is free on every rank once all have come to the exchange of
+    // counts.
+    if (node_memory_ != nullptr) node_memory_->Settle();
     return ExchangeCounts::Gather(group_, context, topology_, placement_, expert_ids, num_chunks_,
                                   place);
   }
@@ -154,14 +167,24 @@ class ExpertExchange {
   static constexpr int kGatesHome = 4;
   static constexpr int kNumLanes = 6;
 
+  // How rows travel inside nodes, as far as there is memory for it.
+  comm::NodeTransport inside_nodes() const {
+    return node_memory_ == nullptr ? comm::NodeTransport::kMessages
+                                   : comm::NodeTransport::kSharedMemory;
+  }
+  // Bytes of this rank that the other ranks of its node can write.
+  size_t node_memory_bytes() const { return node_memory_ == nullptr ? 0 : node_memory_->bytes(); }
+
   // What every algorithm has. `topology` is that of `group`; `queue` has kNumLanes lanes of it, and
-  // may be shared.
+  // may be shared; so may the memory of nodes, where there is any, for rows of `row_bytes`.
   struct Setting {
     comm::Communicator& group;
     comm::Topology topology;
     routing::ExpertPlacement placement;
     std::shared_ptr<comm::TransferQueue> queue;
     int num_chunks = 1;
+    std::shared_ptr<comm::NodeMemory> node_memory = nullptr;
+    int64_t row_bytes = 0;
   };
 
  protected:
@@ -170,7 +193,9 @@ class ExpertExchange {
         topology_(std::move(setting.topology)),
         placement_(std::move(setting.placement)),
         queue_(std::move(setting.queue)),
-        num_chunks_(setting.num_chunks) {
+        num_chunks_(setting.num_chunks),
+        node_memory_(std::move(setting.node_memory)),
+        row_bytes_(setting.row_bytes) {
     EQ_CHECK_EQ(placement_.num_owners(), group_.size());
     EQ_CHECK_EQ(topology_.num_ranks(), group_.size());
   }
@@ -187,6 +212,8 @@ class ExpertExchange {
   const routing::ExpertPlacement placement_;
   const std::shared_ptr<comm::TransferQueue> queue_;
   const int num_chunks_;
+  const std::shared_ptr<comm::NodeMemory> node_memory_;
+  const int64_t row_bytes_;
 };
 
 // What "auto" chooses by.
@@ -195,11 +222,19 @@ struct ExchangeCosts {
   int64_t row_bytes = 0;  // of a token's H elements
 };
 
+struct ExchangeOptions {
+  ExchangeCosts costs = {};
+  // Into how many chunks a layer's tokens are cut; at least 1.
+  int num_chunks = 1;
+  // Shared memory needs to know costs.row_bytes.
+  comm::NodeTransport inside_nodes = comm::NodeTransport::kSharedMemory;
+};
+
 // Makes the algorithm `name` for `group`, which holds every expert once: placement.num_owners() ==
-// group.size(). Collective. InvalidArgument lists the known names. REQUIRES: num_chunks >= 1.
+// group.size(). Collective. InvalidArgument lists the known names.
 absl::StatusOr<std::unique_ptr<ExpertExchange>> MakeExpertExchange(
     const std::string& name, comm::Communicator& group, const Context& context,
-    routing::ExpertPlacement placement, const ExchangeCosts& costs = {}, int num_chunks = 1);
+    routing::ExpertPlacement placement, const ExchangeOptions& options = {});
 
 // All names, as in configurations.
 std::vector<std::string> ExpertExchangeNames();

@@ -1,6 +1,7 @@
 #include "parallel/token_exchange.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <utility>
@@ -12,6 +13,8 @@
 
 namespace equipoise::parallel {
 namespace {
+
+constexpr size_t kLine = 64;  // buffers begin on cache lines of their own
 
 // A token's label is its ids and then its gates, byte for byte.
 TensorView MakeLabels(const Context& context, ConstTensorView ids, ConstTensorView gates) {
@@ -93,9 +96,53 @@ absl::StatusOr<std::vector<ExchangePlan>> TokenExchange::Plan(
   for (size_t chunk = 0; chunk < plans.size(); ++chunk) {
     plans[chunk].place = place;
     plans[chunk].tokens = std::move(tokens.plans[chunk]);
+    EQ_RETURN_IF_ERROR(AllocateBlock(context, targets[chunk],
+                                     static_cast<size_t>(gates.dim(1)) * SizeOf(gates.dtype()),
+                                     plans[chunk]));
     SpreadOverExperts(context, space, tokens.labels[chunk], gates, plans[chunk]);
   }
   return plans;
+}
+
+TokenExchange::Layout TokenExchange::LayoutOf(const comm::MulticastTargets& targets,
+                                              size_t gate_bytes, int rank) const {
+  size_t next = 0;
+  const auto take = [&](int64_t rows, size_t row_bytes) {
+    const size_t bytes = static_cast<size_t>(rows) * row_bytes;
+    return std::exchange(next, next + (bytes + kLine - 1) / kLine * kLine);
+  };
+  const int64_t passed = multicast_.NumPassed(targets, rank);
+  Layout layout = {};
+  layout.received = take(targets.to_ranks.TotalTo(rank), static_cast<size_t>(row_bytes_));
+  layout.passed = take(passed, static_cast<size_t>(row_bytes_));
+  layout.passed_gates = take(passed, gate_bytes);
+  layout.end = next;
+  return layout;
+}
+
+absl::Status TokenExchange::AllocateBlock(const Context& context,
+                                          const comm::MulticastTargets& targets, size_t gate_bytes,
+                                          ExchangePlan& plan) const {
+  if (node_memory_ == nullptr) return absl::OkStatus();
+  std::vector<Layout> layouts;
+  std::vector<size_t> bytes;
+  for (int rank = 0; rank < group_.size(); ++rank) {
+    layouts.push_back(LayoutOf(targets, gate_bytes, rank));
+    bytes.push_back(layouts.back().end);
+  }
+  EQ_ASSIGN_OR_RETURN(plan.block, node_memory_->Allocate(context, bytes, plan.place));
+  if (plan.block == nullptr) return absl::OkStatus();
+  for (int rank = 0; rank < group_.size(); ++rank) {
+    std::byte* begin = node_memory_->Reaches(rank) ? plan.block->of(rank) : nullptr;
+    const auto at = [&](size_t offset) { return begin == nullptr ? nullptr : begin + offset; };
+    const Layout& layout = layouts[static_cast<size_t>(rank)];
+    plan.rows_in_place.received.push_back(at(layout.received));
+    plan.rows_in_place.passed.push_back(at(layout.passed));
+    plan.gates_in_place.passed.push_back(at(layout.passed_gates));
+  }
+  plan.rows_in_place.memory = node_memory_.get();
+  plan.gates_in_place.memory = node_memory_.get();
+  return absl::OkStatus();
 }
 
 // The plan of this rank's experts for the tokens that came. They are taken in the order of their
@@ -141,11 +188,30 @@ TensorView TokenExchange::AddArrival(const Context& context, const ExchangePlan&
     return context.scratch->Allocate(x.dtype(), x.shape().WithRows(rows));
   };
   const TensorView leaving = allocate(plan.tokens.num_leaving());
-  const TensorView came = allocate(plan.tokens.num_received);
   GatherRows(context, x, plan.tokens.leaving_rows, leaving);
   if (term) term(plan.tokens.leaving_rows, leaving);
+  if (plan.block != nullptr) {
+    EQ_CHECK_EQ(x.shape().row_elements() * static_cast<int64_t>(SizeOf(x.dtype())), row_bytes_);
+    multicast_.AddDeliveryInPlace(context, plan.tokens, plan.rows_in_place, leaving, kToExperts,
+                                  steps);
+    return TensorView(plan.rows_in_place.received[static_cast<size_t>(group_.rank())], x.dtype(),
+                      x.shape().WithRows(plan.tokens.num_received), x.device());
+  }
+  const TensorView came = allocate(plan.tokens.num_received);
   multicast_.AddDelivery(context, plan.tokens, leaving, came, kToExperts, steps);
   return came;
+}
+
+void TokenExchange::AddReduction(const Context& context, const ExchangePlan& plan,
+                                 ConstTensorView rows, bool accumulate, TensorView y, int lane,
+                                 comm::TransferSteps& steps) const {
+  if (plan.block == nullptr) {
+    multicast_.AddReduction(context, plan.tokens, rows, accumulate, y, lane, steps);
+    return;
+  }
+  const comm::MulticastBuffers& buffers =
+      lane == kGatesHome ? plan.gates_in_place : plan.rows_in_place;
+  multicast_.AddReductionInPlace(context, plan.tokens, buffers, rows, accumulate, y, lane, steps);
 }
 
 absl::StatusOr<PendingRows> TokenExchange::Dispatch(const Context& context, Workspace& space,
@@ -168,7 +234,7 @@ absl::StatusOr<PendingRows> TokenExchange::DispatchBackward(const Context& conte
       context.scratch->Allocate(dx.dtype(), dx.shape().WithRows(plan.tokens.num_received));
   GatherRowsBackward(context, drows, plan.copies.slots, /*accumulate=*/false, dcame);
   comm::TransferSteps steps;
-  multicast_.AddReduction(context, plan.tokens, dcame, /*accumulate=*/false, dx, kHome, steps);
+  AddReduction(context, plan, dcame, /*accumulate=*/false, dx, kHome, steps);
   return Begin(std::move(steps), "backward dispatch", plan, dx);
 }
 
@@ -179,7 +245,7 @@ absl::StatusOr<PendingRows> TokenExchange::Combine(const Context& context, Works
       context.scratch->Allocate(y.dtype(), y.shape().WithRows(plan.tokens.num_received));
   WeightedCombine(context, outputs, plan.copies.slots, plan.gates, /*accumulate=*/false, partial);
   comm::TransferSteps steps;
-  multicast_.AddReduction(context, plan.tokens, partial, /*accumulate=*/true, y, kHome, steps);
+  AddReduction(context, plan, partial, /*accumulate=*/true, y, kHome, steps);
   return Begin(std::move(steps), "combine", plan, outputs);
 }
 
@@ -197,8 +263,7 @@ absl::StatusOr<PendingRows> TokenExchange::CombineBackward(const Context& contex
       });
   steps.EndResult();
   // The experts' backward pass need not wait for this.
-  multicast_.AddReduction(context, plan.tokens, partial, /*accumulate=*/false, dgates, kGatesHome,
-                          steps);
+  AddReduction(context, plan, partial, /*accumulate=*/false, dgates, kGatesHome, steps);
   return Begin(std::move(steps), "backward combine", plan, doutputs);
 }
 

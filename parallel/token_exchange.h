@@ -1,6 +1,7 @@
 #ifndef EQUIPOISE_PARALLEL_TOKEN_EXCHANGE_H_
 #define EQUIPOISE_PARALLEL_TOKEN_EXCHANGE_H_
 
+#include <cstddef>
 #include <string>
 #include <utility>
 #include <vector>
@@ -48,8 +49,20 @@ class TokenExchange final : public ExpertExchange {
   std::vector<comm::MulticastTargets> FindTargets(const Context& context,
                                                   const ExchangeCounts& counts,
                                                   ConstTensorView expert_ids) const;
+  // What a plan's block holds for a rank, in bytes from its beginning: tokens that come to it, and
+  // what comes back of those that it passes on, in rows and in gates.
+  struct Layout {
+    size_t received, passed, passed_gates, end;
+  };
+  Layout LayoutOf(const comm::MulticastTargets& targets, size_t gate_bytes, int rank) const;
+  // Gives a plan its block, and says where its parts lie.
+  absl::Status AllocateBlock(const Context& context, const comm::MulticastTargets& targets,
+                             size_t gate_bytes, ExchangePlan& plan) const;
+  // Adds the steps that bring sums of rows home, one way or the other.
+  void AddReduction(const Context& context, const ExchangePlan& plan, ConstTensorView rows,
+                    bool accumulate, TensorView y, int lane, comm::TransferSteps& steps) const;
   // Adds the steps that bring tokens x [T, W], with their term, to this rank: [came, W], in
-  // context.scratch.
+  // context.scratch or the block.
   TensorView AddArrival(const Context& context, const ExchangePlan& plan, ConstTensorView x,
                         const InputTerm& term, comm::TransferSteps& steps) const;
   // Plans this rank's experts over the tokens that came, by their labels.

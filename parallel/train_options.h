@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "comm/exchange/node_transport.h"
 #include "comm/link_model.h"
 #include "core/data/dataset.h"
 #include "core/optim/adamw.h"
@@ -24,6 +25,8 @@ struct LayoutOptions {
   std::string exchange = "flat";
   // Chunks of a layer's tokens, of which one travels while another is computed.
   int exchange_chunks = 1;
+  // How rows get from rank to rank inside a node.
+  comm::NodeTransport inside_nodes = comm::NodeTransport::kSharedMemory;
   // Elements of a gradient bucket: what travels while earlier layers still compute.
   int64_t bucket_elements = int64_t{1} << 20;
   // Keep only a layer's input in the forward pass and run the layer again in the backward pass.

@@ -99,7 +99,8 @@ absl::StatusOr<ExchangeCosts> TrainStep::FindCosts() {
   EQ_ASSIGN_OR_RETURN(topology_, comm::Topology::Discover(world_, context_));
   if (options_.model.num_dense_layers >= options_.model.num_layers) return costs;
   EQ_ASSIGN_OR_RETURN(costs.links,
-                      comm::ResolveLinks(world_, topology_, context_, options_.layout.links));
+                      comm::ResolveLinks(world_, topology_, context_, options_.layout.links,
+                                         {.inside_nodes = options_.layout.inside_nodes}));
   return costs;
 }
 
@@ -149,8 +150,11 @@ absl::Status TrainStep::CreateModel(Device& device) {
   EQ_ASSIGN_OR_RETURN(const ExchangeCosts costs, FindCosts());
   EQ_ASSIGN_OR_RETURN(routing::ExpertPlacement placement, Place());
   EQ_ASSIGN_OR_RETURN(
-      exchange_, MakeExpertExchange(options_.layout.exchange, experts, context_,
-                                    std::move(placement), costs, options_.layout.exchange_chunks));
+      exchange_,
+      MakeExpertExchange(options_.layout.exchange, experts, context_, std::move(placement),
+                         {.costs = costs,
+                          .num_chunks = options_.layout.exchange_chunks,
+                          .inside_nodes = options_.layout.inside_nodes}));
   EQ_ASSIGN_OR_RETURN(model_, Transformer::Create(options_.model, options_.layout.recompute,
                                                   *exchange_, experts.rank(), parameters_));
   CreateLogs(costs);

@@ -47,7 +47,10 @@ class Counting final : public Decorator {
     switch (call.verb) {
       case Verb::kBarrier:
       case Verb::kSplit:
+      case Verb::kAllocateShared:
         return 0;
+      case Verb::kExchangeWrites:
+        return call.writes->bytes_to.empty() ? 0 : call.writes->bytes_to[static_cast<size_t>(peer)];
       case Verb::kBroadcast:
         return call.root == rank() ? static_cast<int64_t>(call.receive.num_bytes()) : 0;
       case Verb::kAllReduce:

@@ -44,7 +44,8 @@ class ByteCounts {
 // which must outlive them. All-to-all is exact. The other verbs are counted as the direct
 // algorithm would send them, whatever the transport really does (R ranks, b bytes of the whole
 // tensor; to each peer): broadcast b from the root; reduce-scatter and all-gather b/R each;
-// all-reduce as a reduce-scatter and an all-gather, 2b/R.
+// all-reduce as a reduce-scatter and an all-gather, 2b/R. What ranks write into each other's memory
+// counts as if it were sent.
 //
 // `world` must have the ranks of counts.topology(), in that order (InvalidArgument else), and
 // outlive the result. `context` serves splits.

@@ -46,6 +46,10 @@ absl::StatusOr<std::unique_ptr<Communicator>> Decorator::Split(int color, int ke
   return Wrap(std::move(group));
 }
 
+absl::StatusOr<Work> Decorator::ExchangeWrites(SharedWrites writes) {
+  return Run({}, {.verb = Verb::kExchangeWrites, .writes = &writes});
+}
+
 absl::StatusOr<Work> Decorator::Forward(const Context& context, const Call& call) {
   switch (call.verb) {
     case Verb::kBarrier:
@@ -61,10 +65,13 @@ absl::StatusOr<Work> Decorator::Forward(const Context& context, const Call& call
     case Verb::kAllToAllRows:
       return inner_->AllToAllRows(context, call.send, call.send_rows, call.receive,
                                   call.receive_rows);
+    case Verb::kExchangeWrites:
+      return inner_->ExchangeWrites(std::move(*call.writes));
     case Verb::kSplit:
+    case Verb::kAllocateShared:
       break;
   }
-  EQ_CHECK(false) << "a split is not forwarded as a call";
+  EQ_CHECK(false) << Name(call.verb) << " is not forwarded as a call";
   return Work();
 }
 

@@ -22,6 +22,7 @@ struct Call {
   std::span<const int64_t> receive_rows = {};
   int root = 0;
   ReduceOp op = ReduceOp::kSum;
+  SharedWrites* writes = nullptr;  // taken by Forward
 };
 
 // A communicator that does something around every collective of another, and around those of the
@@ -48,6 +49,10 @@ class Decorator : public Communicator {
                                     std::span<const int64_t> receive_rows) final;
   absl::StatusOr<std::unique_ptr<Communicator>> Split(int color, int key,
                                                       const std::string& name) final;
+  absl::StatusOr<std::unique_ptr<SharedMemory>> AllocateShared(size_t bytes) final {
+    return inner_->AllocateShared(bytes);
+  }
+  absl::StatusOr<Work> ExchangeWrites(SharedWrites writes) final;
 
  protected:
   // Borrows `inner`, which must outlive this.
@@ -59,7 +64,7 @@ class Decorator : public Communicator {
   // The inner communicator's verb.
   absl::StatusOr<Work> Forward(const Context& context, const Call& call);
 
-  // One collective. Called for every verb but Split.
+  // One collective. Called for every verb but Split and AllocateShared.
   virtual absl::StatusOr<Work> Run(const Context& context, const Call& call) = 0;
   // Before a split reaches the inner communicator.
   virtual absl::Status BeforeSplit() { return absl::OkStatus(); }

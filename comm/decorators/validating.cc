@@ -20,9 +20,13 @@ namespace {
 constexpr int64_t kSignatureWords = 5;
 using Signature = std::array<int64_t, kSignatureWords>;
 
+bool HasTensors(Verb verb) {
+  return verb != Verb::kBarrier && verb != Verb::kSplit && verb != Verb::kExchangeWrites;
+}
+
 // All-to-all may send another number of rows everywhere, but rows of one size.
 int64_t ComparedElements(const Call& call) {
-  if (call.verb == Verb::kBarrier || call.verb == Verb::kSplit) return 0;
+  if (!HasTensors(call.verb)) return 0;
   if (call.verb == Verb::kAllToAllRows) return call.send.shape().row_elements();
   return call.receive.num_elements();
 }
@@ -35,7 +39,7 @@ Signature SignatureOf(const Call& call) {
 std::string Describe(const int64_t* signature) {
   const Verb verb = static_cast<Verb>(signature[0]);
   std::string text = Name(verb);
-  if (verb == Verb::kBarrier || verb == Verb::kSplit) return text;
+  if (!HasTensors(verb)) return text;
   absl::StrAppend(&text, " of ", signature[2], " ", Name(static_cast<DType>(signature[1])),
                   verb == Verb::kAllToAllRows ? " a row" : "");
   if (verb == Verb::kBroadcast) absl::StrAppend(&text, " from root ", signature[3]);
@@ -54,7 +58,8 @@ class Validating final : public Decorator {
 
  private:
   absl::StatusOr<Work> Run(const Context& context, const Call& call) override {
-    EQ_RETURN_IF_ERROR(CheckSignatures(context, call));
+    // Writes come without a context.
+    EQ_RETURN_IF_ERROR(CheckSignatures(HasTensors(call.verb) ? context : context_, call));
     if (call.verb == Verb::kAllToAllRows) EQ_RETURN_IF_ERROR(CheckRows(context, call));
     return Forward(context, call);
   }

@@ -84,17 +84,26 @@ double PhaseSeconds(const Topology& topology, const LinkModel& links, const RowM
 
 }  // namespace
 
-ExchangeTraffic FlatTraffic(const ExchangeRows& rows) {
+ExchangeTraffic FlatTraffic(const Topology& topology, const ExchangeRows& rows,
+                            NodeTransport inside_nodes) {
   ExchangeTraffic traffic;
   traffic.phases = {rows.copies};
   for (int rank = 0; rank < rows.copies.num_ranks(); ++rank) {
-    traffic.gathered.push_back(rows.copies.TotalFrom(rank) + rows.copies.TotalTo(rank));
+    int64_t& gathered = traffic.gathered.emplace_back(0);
+    for (int peer = 0; peer < rows.copies.num_ranks(); ++peer) {
+      if (inside_nodes == NodeTransport::kSharedMemory &&
+          topology.node_of(rank) == topology.node_of(peer)) {
+        continue;
+      }
+      gathered += rows.copies.at(rank, peer) + rows.copies.at(peer, rank);
+    }
   }
   return traffic;
 }
 
-ExchangeTraffic TwoLevelTraffic(const Topology& topology, const ExchangeRows& rows) {
-  if (topology.num_nodes() == 1) return FlatTraffic(rows);
+ExchangeTraffic TwoLevelTraffic(const Topology& topology, const ExchangeRows& rows,
+                                NodeTransport inside_nodes) {
+  if (topology.num_nodes() == 1) return FlatTraffic(topology, rows, inside_nodes);
   const int ranks = rows.copies.num_ranks();
   RowMatrix inside(ranks);
   RowMatrix across(ranks);
@@ -107,16 +116,20 @@ ExchangeTraffic TwoLevelTraffic(const Topology& topology, const ExchangeRows& ro
       }
     }
   }
-  ExchangeTraffic traffic = FlatTraffic(rows);
+  ExchangeTraffic traffic;
   for (int rank = 0; rank < ranks; ++rank) {
-    traffic.gathered[static_cast<size_t>(rank)] +=
-        inside.TotalFrom(rank) + across.TotalFrom(rank) + rows.copies.TotalTo(rank);
+    // In place, rows lie ready for their message, and are sorted when they come.
+    traffic.gathered.push_back(inside_nodes == NodeTransport::kSharedMemory
+                                   ? across.TotalTo(rank)
+                                   : rows.copies.TotalFrom(rank) + inside.TotalFrom(rank) +
+                                         across.TotalFrom(rank) + 2 * rows.copies.TotalTo(rank));
   }
   traffic.phases = {std::move(inside), std::move(across)};
   return traffic;
 }
 
-ExchangeTraffic MulticastTraffic(const Topology& topology, const ExchangeRows& rows) {
+ExchangeTraffic MulticastTraffic(const Topology& topology, const ExchangeRows& rows,
+                                 NodeTransport inside_nodes) {
   const int ranks = rows.copies.num_ranks();
   const size_t nodes = static_cast<size_t>(topology.num_nodes());
   EQ_CHECK_EQ(rows.to_nodes.size(), static_cast<size_t>(ranks) * nodes);
@@ -134,8 +147,9 @@ ExchangeTraffic MulticastTraffic(const Topology& topology, const ExchangeRows& r
   }
   ExchangeTraffic traffic;
   for (int rank = 0; rank < ranks; ++rank) {
-    traffic.gathered.push_back(across.TotalFrom(rank) + inside.TotalFrom(rank) +
-                               rows.copies.TotalTo(rank));
+    const int64_t passed =
+        inside_nodes == NodeTransport::kSharedMemory ? 0 : inside.TotalFrom(rank);
+    traffic.gathered.push_back(across.TotalFrom(rank) + passed + rows.copies.TotalTo(rank));
   }
   traffic.phases = {std::move(across), std::move(inside)};
   return traffic;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "comm/exchange/node_transport.h"
 #include "comm/exchange/row_exchange.h"
 #include "comm/link_model.h"
 #include "comm/topology.h"
@@ -29,10 +30,14 @@ struct ExchangeTraffic {
 };
 
 // Of MakeFlatRowExchange, MakeTwoLevelRowExchange (row_exchange.h) and RowMulticast
-// (row_multicast.h), with the rows that ranks gather to send copies and to sort what arrives.
-ExchangeTraffic FlatTraffic(const ExchangeRows& rows);
-ExchangeTraffic TwoLevelTraffic(const Topology& topology, const ExchangeRows& rows);
-ExchangeTraffic MulticastTraffic(const Topology& topology, const ExchangeRows& rows);
+// (row_multicast.h), with the rows that ranks gather to send copies and to sort what arrives. Rows
+// that are written in place inside nodes are not gathered besides.
+ExchangeTraffic FlatTraffic(const Topology& topology, const ExchangeRows& rows,
+                            NodeTransport inside_nodes);
+ExchangeTraffic TwoLevelTraffic(const Topology& topology, const ExchangeRows& rows,
+                                NodeTransport inside_nodes);
+ExchangeTraffic MulticastTraffic(const Topology& topology, const ExchangeRows& rows,
+                                 NodeTransport inside_nodes);
 
 // Rows between ranks over all phases; what stays on a rank is at(rank, rank).
 RowMatrix TotalRows(const ExchangeTraffic& traffic);

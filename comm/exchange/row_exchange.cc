@@ -35,6 +35,20 @@ RowMatrix RowMatrix::Transposed() const {
   return transposed;
 }
 
+PlacedRows RowExchange::PlacedInReach(const NodeMemory& memory,
+                                      const PlacedExchange& exchange) const {
+  const int me = group_.rank();
+  PlacedRows placed = {.from = exchange.send, .order = exchange.order};
+  for (const int mate : memory.topology().ranks_of(memory.topology().node_of(me))) {
+    if (exchange.rows.at(me, mate) > 0) {
+      placed.targets.push_back(
+          {mate, exchange.buffers[static_cast<size_t>(mate)], exchange.routes.Between(me, mate)});
+    }
+    if (mate != me && exchange.rows.at(mate, me) > 0) placed.sources.push_back(mate);
+  }
+  return placed;
+}
+
 absl::Status RowExchange::Run(const Context& context, const RowMatrix& rows, ConstTensorView send,
                               TensorView receive, const WaitOptions& wait) {
   const WorkspaceFrame frame(*context.scratch);

@@ -1,6 +1,7 @@
 #ifndef EQUIPOISE_COMM_EXCHANGE_ROW_EXCHANGE_H_
 #define EQUIPOISE_COMM_EXCHANGE_ROW_EXCHANGE_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -9,6 +10,8 @@
 
 #include "absl/status/status.h"
 #include "comm/communicator.h"
+#include "comm/exchange/node_memory.h"
+#include "comm/exchange/placed_rows.h"
 #include "comm/exchange/transfer.h"
 #include "comm/topology.h"
 
@@ -42,6 +45,28 @@ class RowMatrix {
   std::vector<int64_t> rows_;  // [from, to]
 };
 
+// Where rows lie that ranks of a node write into each other's buffers.
+class RowRoutes {
+ public:
+  virtual ~RowRoutes() = default;
+  // Rows of `from`'s buffer that become rows of `to`'s, in the order in which `from` has them.
+  virtual std::vector<RowRun> Between(int from, int to) const = 0;
+};
+
+// An all-to-all whose rows go to their places in the receivers' buffers: by this rank itself, where
+// it shares memory with the receiver.
+struct PlacedExchange {
+  const RowMatrix& rows;
+  const RowRoutes& routes;
+  ConstTensorView send;   // [n, W]
+  ConstTensorView order;  // absent; or I64: the routes' row i of this rank is send[order[i]]
+  // Of every rank in reach, null of others: the buffer for its rows; and memory for StageRows() of
+  // them, to be passed on.
+  std::vector<std::byte*> buffers;
+  std::vector<std::byte*> stages;
+  TensorView receive;  // this rank's buffer
+};
+
 // One all-to-all algorithm over the ranks of a communicator. Knows rows, ranks and nodes; nothing
 // of experts. Every algorithm delivers the same rows to the same places, bit for bit.
 // One per rank; belongs to one thread; the communicator outlives it.
@@ -59,12 +84,22 @@ class RowExchange {
                         TensorView receive, int lane, TransferSteps& steps) = 0;
   static constexpr int kNumPhases = 2;
 
+  // How many rows of an all-to-all `rank` passes on by AddPlacedSteps.
+  virtual int64_t StageRows(const RowMatrix& rows, int rank) const = 0;
+  // Adds the steps of an all-to-all in place, likewise; nothing keeps `exchange`, but for the
+  // memory it points to.
+  virtual void AddPlacedSteps(const Context& context, NodeMemory& memory,
+                              const PlacedExchange& exchange, int lane, TransferSteps& steps) = 0;
+
   // The same at once, on the exchange's own communicator. Done when it returns.
   absl::Status Run(const Context& context, const RowMatrix& rows, ConstTensorView send,
                    TensorView receive, const WaitOptions& wait);
 
  protected:
   explicit RowExchange(Communicator& group) : group_(group) {}
+
+  // The rows of `exchange` that this rank writes itself, and who writes for it, without stages.
+  PlacedRows PlacedInReach(const NodeMemory& memory, const PlacedExchange& exchange) const;
 
   Communicator& group_;
 };

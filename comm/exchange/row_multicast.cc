@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "comm/collectives.h"
+#include "comm/exchange/placed_rows.h"
 #include "core/base/check.h"
 #include "core/base/status_macros.h"
 #include "core/ops/permute.h"
@@ -41,6 +42,22 @@ absl::StatusOr<RowMulticast> RowMulticast::Create(Communicator& group, Topology 
 int RowMulticast::Door(int node, int source) const {
   const std::vector<int>& ranks = topology_.ranks_of(node);
   return ranks[static_cast<size_t>(topology_.local_rank(source)) % ranks.size()];
+}
+
+int64_t RowMulticast::NumPassed(const MulticastTargets& targets, int door, int mate) const {
+  int64_t rows = 0;
+  for (int source = 0; source < group_->size(); ++source) {
+    if (Door(topology_.node_of(door), source) == door) rows += targets.to_ranks.at(source, mate);
+  }
+  return rows;
+}
+
+int64_t RowMulticast::NumPassed(const MulticastTargets& targets, int rank) const {
+  int64_t rows = 0;
+  for (const int mate : topology_.ranks_of(topology_.node_of(rank))) {
+    rows += NumPassed(targets, rank, mate);
+  }
+  return rows;
 }
 
 absl::StatusOr<LabelledPlans> RowMulticast::Plan(const Context& context, Workspace& space,
@@ -242,6 +259,15 @@ void RowMulticast::PlanArrival(Workspace& space, const MulticastTargets& targets
       plan.num_received += rows;
     }
   }
+  plan.begin_at_mates.assign(static_cast<size_t>(group_->size()), 0);
+  plan.begin_at_doors = plan.begin_at_mates;
+  for (const int mate : mates()) {
+    for (const int before : mates()) {
+      if (before == me) break;
+      plan.begin_at_mates[static_cast<size_t>(mate)] += NumPassed(targets, before, mate);
+      plan.begin_at_doors[static_cast<size_t>(mate)] += NumPassed(targets, mate, before);
+    }
+  }
   plan.arrival_of = space.Allocate(DType::kI64, {plan.num_received});
   auto arrival = plan.arrival_of.cpu<int64_t>().begin();
   for (int source = 0; source < group_->size(); ++source) {
@@ -257,9 +283,13 @@ void RowMulticast::AddDelivery(const Context& context, const MulticastPlan& plan
   const auto allocate = [&](int64_t rows) {
     return context.scratch->Allocate(leaving.dtype(), leaving.shape().WithRows(rows));
   };
-  const TensorView came = allocate(plan.passed_slots.dim(0));
+  ConstTensorView came = leaving;  // on one node
+  if (topology_.num_nodes() > 1) {
+    const TensorView arrived = allocate(plan.passed_slots.dim(0));
+    AddAllToAllRows(context, leaving, plan.across_send, arrived, plan.across_receive, lane, steps);
+    came = arrived;
+  }
   const TensorView passed = allocate(plan.passed_rows.dim(0));
-  AddAllToAllRows(context, leaving, plan.across_send, came, plan.across_receive, lane, steps);
   steps.AddLocal([context, came, passed, rows = plan.passed_rows] {
     GatherRows(context, came, rows, passed);
   });
@@ -274,13 +304,66 @@ void RowMulticast::AddReduction(const Context& context, const MulticastPlan& pla
     return context.scratch->Allocate(rows.dtype(), rows.shape().WithRows(count));
   };
   const TensorView passed = allocate(plan.passed_rows.dim(0));
-  const TensorView came = allocate(plan.passed_slots.dim(0));
-  const TensorView home = allocate(plan.num_leaving());
   AddAllToAllRows(context, rows, plan.inside_receive, passed, plan.inside_send, lane, steps);
+  AddSums(context, plan, passed, accumulate, y, lane + 1, steps);
+}
+
+void RowMulticast::AddDeliveryInPlace(const Context& context, const MulticastPlan& plan,
+                                      const MulticastBuffers& buffers, ConstTensorView leaving,
+                                      int lane, TransferSteps& steps) const {
+  PlacedRows placed = {.from = leaving, .order = plan.passed_rows};
+  if (topology_.num_nodes() > 1) {
+    const TensorView came = context.scratch->Allocate(
+        leaving.dtype(), leaving.shape().WithRows(plan.passed_slots.dim(0)));
+    AddAllToAllRows(context, leaving, plan.across_send, came, plan.across_receive, lane, steps);
+    placed.from = came;
+  }
+  int64_t next = 0;
+  for (const int mate : mates()) {
+    const size_t m = static_cast<size_t>(mate);
+    const RowRun run = {next, plan.begin_at_mates[m], plan.inside_send[m]};
+    next += run.rows;
+    if (run.rows > 0) placed.targets.push_back({mate, buffers.received[m], {run}});
+    if (plan.inside_receive[m] > 0) placed.sources.push_back(mate);
+  }
+  AddPlacedRows(context, *buffers.memory, std::move(placed), lane + 1, steps);
+}
+
+void RowMulticast::AddReductionInPlace(const Context& context, const MulticastPlan& plan,
+                                       const MulticastBuffers& buffers, ConstTensorView rows,
+                                       bool accumulate, TensorView y, int lane,
+                                       TransferSteps& steps) const {
+  PlacedRows placed = {.from = rows};
+  int64_t next = 0;
+  for (const int mate : mates()) {
+    const size_t m = static_cast<size_t>(mate);
+    const RowRun run = {next, plan.begin_at_doors[m], plan.inside_receive[m]};
+    next += run.rows;
+    if (run.rows > 0) placed.targets.push_back({mate, buffers.passed[m], {run}});
+    if (plan.inside_send[m] > 0) placed.sources.push_back(mate);
+  }
+  AddPlacedRows(context, *buffers.memory, std::move(placed), lane, steps);
+  const TensorView passed(buffers.passed[static_cast<size_t>(group_->rank())], rows.dtype(),
+                          rows.shape().WithRows(plan.passed_rows.dim(0)), rows.device());
+  AddSums(context, plan, passed, accumulate, y, lane + 1, steps);
+}
+
+void RowMulticast::AddSums(const Context& context, const MulticastPlan& plan,
+                           ConstTensorView passed, bool accumulate, TensorView y, int lane,
+                           TransferSteps& steps) const {
+  const auto allocate = [&](int64_t count) {
+    return context.scratch->Allocate(passed.dtype(), passed.shape().WithRows(count));
+  };
+  const TensorView came = allocate(plan.passed_slots.dim(0));
+  // On one node a rank is its own door.
+  const bool across = topology_.num_nodes() > 1;
+  const TensorView home = across ? allocate(plan.num_leaving()) : came;
   steps.AddLocal([context, passed, came, slots = plan.passed_slots] {
     GatherRowsBackward(context, passed, slots, /*accumulate=*/false, came);
   });
-  AddAllToAllRows(context, came, plan.across_receive, home, plan.across_send, lane + 1, steps);
+  if (across) {
+    AddAllToAllRows(context, came, plan.across_receive, home, plan.across_send, lane, steps);
+  }
   steps.AddLocal([context, home, accumulate, y, slots = plan.leaving_slots] {
     GatherRowsBackward(context, home, slots, accumulate, y);
   });

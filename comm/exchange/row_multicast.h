@@ -1,6 +1,7 @@
 #ifndef EQUIPOISE_COMM_EXCHANGE_ROW_MULTICAST_H_
 #define EQUIPOISE_COMM_EXCHANGE_ROW_MULTICAST_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <utility>
@@ -9,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "comm/communicator.h"
+#include "comm/exchange/node_memory.h"
 #include "comm/exchange/row_exchange.h"
 #include "comm/exchange/transfer.h"
 #include "comm/topology.h"
@@ -44,6 +46,9 @@ struct MulticastPlan {
   // by source rank and then as in the source: I64 [received].
   int64_t num_received = 0;
   TensorView arrival_of;
+  // Where this rank's rows begin: of those it passes on, in what each mate gets; of those it gets,
+  // in what each mate passes on. [R], 0 for other ranks.
+  std::vector<int64_t> begin_at_mates, begin_at_doors;
   WaitPlace place;
 
   int64_t num_leaving() const { return leaving_rows.dim(0); }
@@ -54,6 +59,14 @@ struct LabelledPlans {
   std::vector<MulticastPlan> plans;
   // For each plan U8 [num_received, W], by source rank and then as in the source.
   std::vector<TensorView> labels;
+};
+
+// Memory into which ranks of a node write rows, of every rank in reach; null of others: what it
+// gets, and what comes back of what it passes on.
+struct MulticastBuffers {
+  NodeMemory* memory = nullptr;
+  std::vector<std::byte*> received;
+  std::vector<std::byte*> passed;
 };
 
 // One row to several ranks, and the sum of what they make of it back. A row crosses to each node
@@ -69,6 +82,8 @@ class RowMulticast {
   static absl::StatusOr<RowMulticast> Create(Communicator& group, Topology topology);
 
   const Topology& topology() const { return topology_; }
+  // Rows that `rank` passes on inside its node, of a piece.
+  int64_t NumPassed(const MulticastTargets& targets, int rank) const;
 
   // Plans the pieces, whose masks follow each other in memory, and sends each row's destinations
   // with its label [W] of any bytes: in two messages, one across and one inside, for all pieces.
@@ -86,6 +101,15 @@ class RowMulticast {
   // that got a row.
   void AddReduction(const Context& context, const MulticastPlan& plan, ConstTensorView rows,
                     bool accumulate, TensorView y, int lane, TransferSteps& steps) const;
+  // The same, with rows inside the node written straight into the receivers' memory: `received` is
+  // this rank's part of buffers.received. A buffer may be used again when the rows of the other
+  // direction have come, which its readers sent after they had read.
+  void AddDeliveryInPlace(const Context& context, const MulticastPlan& plan,
+                          const MulticastBuffers& buffers, ConstTensorView leaving, int lane,
+                          TransferSteps& steps) const;
+  void AddReductionInPlace(const Context& context, const MulticastPlan& plan,
+                           const MulticastBuffers& buffers, ConstTensorView rows, bool accumulate,
+                           TensorView y, int lane, TransferSteps& steps) const;
   static constexpr int kNumPhases = 2;
 
  private:
@@ -96,6 +120,11 @@ class RowMulticast {
   const std::vector<int>& mates() const { return topology_.ranks_of(node()); }
   // The rank of `node` that takes in rank `source`'s rows.
   int Door(int node, int source) const;
+  // Rows that `door` passes on to `mate`, both of one node.
+  int64_t NumPassed(const MulticastTargets& targets, int door, int mate) const;
+  // The second half of a reduction: sums of what came back inside the node, sent home.
+  void AddSums(const Context& context, const MulticastPlan& plan, ConstTensorView passed,
+               bool accumulate, TensorView y, int lane, TransferSteps& steps) const;
   // The rows that came across, of all pieces: their masks and labels.
   struct Came {
     TensorView masks;   // I64 [came]

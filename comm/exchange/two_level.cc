@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <cstddef>
 #include <span>
 #include <utility>
 
@@ -80,6 +82,45 @@ class TwoLevelRowExchange final : public RowExchange {
     });
   }
 
+  // A rank stages what its mates have for ranks of other nodes whose door it is, by destination and
+  // then by mate: as it leaves.
+  int64_t StageRows(const RowMatrix& rows, int rank) const override {
+    int64_t staged = 0;
+    for (int to = 0; to < rows.num_ranks(); ++to) {
+      if (topology_.node_of(to) == topology_.node_of(rank) ||
+          Door(topology_.node_of(rank), to) != rank) {
+        continue;
+      }
+      for (const int mate : topology_.ranks_of(topology_.node_of(rank))) {
+        staged += rows.at(mate, to);
+      }
+    }
+    return staged;
+  }
+
+  void AddPlacedSteps(const Context& context, NodeMemory& memory, const PlacedExchange& exchange,
+                      int lane, TransferSteps& steps) override {
+    PlacedRows placed = PlacedInReach(memory, exchange);
+    if (topology_.num_nodes() == 1) {
+      AddPlacedRows(context, memory, std::move(placed), lane, steps);
+      return;
+    }
+    const size_t me = static_cast<size_t>(group_.rank());
+    AddStaged(exchange, placed);
+    AddPlacedRows(context, memory, std::move(placed), lane, steps);
+    const Counts across = CountsAcross(exchange.rows);
+    const auto shape = [&](int64_t rows) { return exchange.send.shape().WithRows(rows); };
+    const TensorView stage(exchange.stages[me], exchange.send.dtype(), shape(across.total_send),
+                           exchange.send.device());
+    const TensorView arrived =
+        context.scratch->Allocate(exchange.send.dtype(), shape(across.total_receive));
+    AddAllToAllRows(context, stage, across.send, arrived, across.receive, lane + 1, steps);
+    steps.AddLocal(
+        [context, arrived, receive = exchange.receive, runs = RunsFromDoors(exchange.routes)] {
+          CopyRuns(context, arrived, {}, runs, receive);
+        });
+  }
+
  private:
   // One of the two all-to-alls, over all ranks of the group; those without part have no rows.
   struct Counts {
@@ -129,6 +170,48 @@ class TwoLevelRowExchange final : public RowExchange {
       counts.AddReceive(Door(topology_.node_of(rank), me), rows.at(rank, me));
     }
     return counts;
+  }
+
+  // Adds the rows that this rank writes into stages, and whoever writes into its own.
+  void AddStaged(const PlacedExchange& exchange, PlacedRows& placed) const {
+    const RowMatrix& rows = exchange.rows;
+    for (const int door : mates()) {
+      PlacedRows::Target staged = {door, exchange.stages[static_cast<size_t>(door)], {}};
+      RunCursor cursor;
+      for (int to = 0; to < rows.num_ranks(); ++to) {
+        if (Here(to) || Door(node(), to) != door) continue;
+        for (const int mate : mates()) {
+          int64_t next = cursor.Next(rows.at(mate, to));
+          if (mate != group_.rank()) {
+            const bool known = std::find(placed.sources.begin(), placed.sources.end(), mate) !=
+                               placed.sources.end();
+            if (door == group_.rank() && rows.at(mate, to) > 0 && !known) {
+              placed.sources.push_back(mate);
+            }
+            continue;
+          }
+          for (RowRun run : exchange.routes.Between(mate, to)) {
+            run.to = std::exchange(next, next + run.rows);
+            staged.runs.push_back(run);
+          }
+        }
+      }
+      if (!staged.runs.empty()) placed.targets.push_back(std::move(staged));
+    }
+  }
+
+  // What comes across, in the order of its messages.
+  std::vector<RowRun> RunsFromDoors(const RowRoutes& routes) const {
+    const int me = group_.rank();
+    std::vector<RowRun> runs;
+    for (int door = 0; door < topology_.num_ranks(); ++door) {
+      const int from_node = topology_.node_of(door);
+      if (from_node == node() || Door(from_node, me) != door) continue;
+      for (const int from : topology_.ranks_of(from_node)) {
+        for (const RowRun& run : routes.Between(from, me)) runs.push_back(run);
+      }
+    }
+    return Arriving(std::move(runs));
   }
 
   // `send`, grouped by destination, into groups by door.

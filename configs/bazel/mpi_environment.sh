@@ -13,6 +13,7 @@ TMPDIR=$(mktemp -d "$room/eq.XXXXXX") || exit 1
 trap 'rm -rf "$TMPDIR"' EXIT
 export TMPDIR
 export OMPI_MCA_btl_vader_backing_directory=$TMPDIR
+export OMPI_MCA_osc_sm_backing_directory=$TMPDIR
 export OMPI_MCA_shmem_mmap_backing_file_base_dir=$TMPDIR
 
 # In containers tests are often root's.

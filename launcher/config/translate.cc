@@ -7,6 +7,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "comm/exchange/node_transport.h"
 #include "comm/link_model.h"
 #include "core/base/check.h"
 #include "launcher/config/links.h"
@@ -66,6 +67,16 @@ parallel::LoadSource ToLoadSource(config::Batch::LoadSource source) {
       return parallel::LoadSource::kCurrentStep;
     case config::Batch::PREVIOUS_STEP:
       return parallel::LoadSource::kPreviousStep;
+  }
+  EQ_CHECK(false);
+}
+
+comm::NodeTransport ToNodeTransport(config::Layout::NodeMemory memory) {
+  switch (memory) {
+    case config::Layout::SHARED:
+      return comm::NodeTransport::kSharedMemory;
+    case config::Layout::MESSAGES:
+      return comm::NodeTransport::kMessages;
   }
   EQ_CHECK(false);
 }
@@ -139,6 +150,7 @@ parallel::LayoutOptions TranslateLayout(const config::Layout& from) {
   layout.expert_owner.assign(from.expert_owner().begin(), from.expert_owner().end());
   layout.exchange = from.exchange();
   layout.exchange_chunks = from.exchange_chunks();
+  layout.inside_nodes = ToNodeTransport(from.node_memory());
   layout.bucket_elements = from.bucket_elements();
   layout.recompute = from.recompute();
   // The rules have found it readable.

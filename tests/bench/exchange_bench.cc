@@ -16,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "comm/exchange/exchange_cost.h"
+#include "comm/exchange/node_transport.h"
 #include "comm/link_model.h"
 #include "comm/measure_links.h"
 #include "comm/topology.h"
@@ -33,12 +34,26 @@ ABSL_FLAG(std::string, points, "256:16:2,1024:16:2,256:64:8,1024:64:8,2048:8:1,6
           "tokens of a rank, experts and experts of a token: T:E:K, T:E:K, ...");
 ABSL_FLAG(int64_t, hidden, 256, "elements H of a token");
 ABSL_FLAG(double, local, 0.0, "share of copies that stay on the node, beside those drawn to it");
+ABSL_FLAG(std::vector<std::string>, inside_nodes, {"shared"},
+          "how rows travel inside nodes: shared, messages, or both, side by side");
 ABSL_FLAG(int, rounds, 7, "timed rounds");
 ABSL_FLAG(std::vector<std::string>, only, {},
           "these algorithms alone; then links are not measured");
 
 namespace equipoise::bench {
 namespace {
+
+absl::StatusOr<std::vector<comm::NodeTransport>> Transports() {
+  std::vector<comm::NodeTransport> transports;
+  for (const std::string& name : absl::GetFlag(FLAGS_inside_nodes)) {
+    if (name != "shared" && name != "messages") {
+      return absl::InvalidArgumentError(absl::StrCat("--inside_nodes: '", name, "'"));
+    }
+    transports.push_back(name == "shared" ? comm::NodeTransport::kSharedMemory
+                                          : comm::NodeTransport::kMessages);
+  }
+  return transports;
+}
 
 struct Point {
   int64_t tokens = 0;
@@ -116,7 +131,8 @@ class Layer {
     const int64_t copies = ids_.view().dim(1);
     return parallel::ForecastLayer(
         algorithm, exchange.topology(), exchange.placement(), counts,
-        {.row = x_.view().dim(1) * 4, .ids = copies * 4, .gates = copies * 4});
+        {.row = x_.view().dim(1) * 4, .ids = copies * 4, .gates = copies * 4},
+        exchange.inside_nodes());
   }
 
   // Of the last Run.
@@ -165,14 +181,16 @@ struct Totals {
 
 struct Result {
   std::string name;
+  comm::NodeTransport transport = comm::NodeTransport::kSharedMemory;
   double predicted = 0.0;
   std::vector<double> seconds;
 };
 
 // A line for each algorithm; what "auto" chose and what that costs over the best. The measured
 // figures are those of the fastest rounds: other work on the machine only ever adds.
+// `copies`: seconds in which a rank copies what it sends in one of the four transfers, by memcpy.
 void Print(const Point& point, const std::vector<Result>& results, const std::string& chosen,
-           Totals& totals) {
+           const std::vector<double>& copies, Totals& totals) {
   const auto fastest = [](const Result& result) {
     return *std::min_element(result.seconds.begin(), result.seconds.end());
   };
@@ -187,9 +205,13 @@ void Print(const Point& point, const std::vector<Result>& results, const std::st
     if (best == 0.0 || seconds < best) best = seconds;
     if (result.name == chosen) chosen_seconds = seconds;
     std::printf(
-        "T %5lld E %3d K %d  %-16s predicted %8.2f ms  measured %8.2f ms (median %.2f) %+6.1f %%\n",
+        "T %5lld E %3d K %d  %-16s %-8s predicted %8.2f ms  measured %8.2f ms (median %.2f) "
+        "%+6.1f %%  %5.1f copies a transfer (median %.1f)\n",
         static_cast<long long>(point.tokens), point.experts, point.top_k, result.name.c_str(),
-        result.predicted * 1e3, seconds * 1e3, Median(result.seconds) * 1e3, error * 100.0);
+        result.transport == comm::NodeTransport::kMessages ? "messages" : "shared",
+        result.predicted * 1e3, seconds * 1e3, Median(result.seconds) * 1e3, error * 100.0,
+        seconds / (4.0 * *std::min_element(copies.begin(), copies.end())),
+        Median(result.seconds) / (4.0 * Median(copies)));
   }
   if (chosen.empty()) return;
   const double loss = chosen_seconds / best - 1.0;
@@ -204,43 +226,100 @@ bool IsAsked(const std::string& name) {
   return only.empty() || std::find(only.begin(), only.end(), name) != only.end();
 }
 
+// What links cost by way of one transport inside nodes.
+struct Way {
+  comm::NodeTransport transport = comm::NodeTransport::kSharedMemory;
+  comm::LinkModel links;
+};
+
+// Every algorithm that is asked for, and what is expected of it.
+class Contest {
+ public:
+  static absl::StatusOr<Contest> Create(comm::Communicator& world, RankMemory& memory,
+                                        const std::vector<Way>& ways, const Point& point,
+                                        Layer& layer) {
+    Contest contest;
+    for (const std::string& name : parallel::ExpertExchangeNames()) {
+      if (!IsAsked(name)) continue;
+      for (const Way& way : ways) {
+        EQ_ASSIGN_OR_RETURN(
+            auto exchange,
+            parallel::MakeExpertExchange(
+                name, world, memory.context(),
+                routing::ExpertPlacement::Contiguous(point.experts, world.size()),
+                {.costs = {.links = way.links, .row_bytes = absl::GetFlag(FLAGS_hidden) * 4},
+                 .inside_nodes = way.transport}));
+        contest.exchanges.push_back(std::move(exchange));
+        EQ_RETURN_IF_ERROR(contest.Expect(way, layer));
+      }
+    }
+    return contest;
+  }
+
+  std::vector<std::unique_ptr<parallel::ExpertExchange>> exchanges;
+  std::vector<Result> results;
+  std::vector<int64_t> across;  // bytes of a run of each
+
+ private:
+  // Of the last one.
+  absl::Status Expect(const Way& way, Layer& layer) {
+    parallel::ExpertExchange& exchange = *exchanges.back();
+    results.push_back({exchange.name(), way.transport, 0.0, {}});
+    across.push_back(0);
+    if (exchange.name() == "auto") return absl::OkStatus();
+    EQ_ASSIGN_OR_RETURN(const auto transfers, layer.Forecast(exchange.name(), exchange));
+    results.back().predicted = parallel::Seconds(exchange.topology(), way.links, transfers);
+    across.back() = comm::RowsByLink(
+        exchange.topology(),
+        parallel::BytesBetweenRanks(transfers))[static_cast<size_t>(comm::LinkClass::kRemote)];
+    return absl::OkStatus();
+  }
+};
+
+// Copies rows as one block.
+class PlainCopy {
+ public:
+  static absl::StatusOr<PlainCopy> Create(RankMemory& memory, int64_t rows) {
+    PlainCopy copy(memory.context());
+    const Shape shape = {rows, absl::GetFlag(FLAGS_hidden)};
+    for (Tensor* tensor : {&copy.from_, &copy.to_}) {
+      EQ_ASSIGN_OR_RETURN(*tensor, Tensor::Create(memory.device(), DType::kF32, shape));
+      Fill(memory.context(), 1.0, tensor->view());
+    }
+    return copy;
+  }
+  absl::Status Run() {
+    Copy(context_, from_.view(), to_.view());
+    return absl::OkStatus();
+  }
+
+ private:
+  explicit PlainCopy(const Context& context) : context_(context) {}
+  Context context_;
+  Tensor from_, to_;
+};
+
 absl::Status RunPoint(comm::Communicator& world, RankMemory& memory, Stopwatch& stopwatch,
-                      const comm::Topology& topology, const comm::LinkModel& links,
+                      const comm::Topology& topology, const std::vector<Way>& ways,
                       const Point& point, Totals& totals) {
   EQ_ASSIGN_OR_RETURN(const auto layer, Layer::Create(world, memory, topology, point));
-  std::vector<Result> results;
-  std::vector<std::unique_ptr<parallel::ExpertExchange>> exchanges;
-  std::vector<int64_t> across;  // bytes of a run of each
-  for (const std::string& name : parallel::ExpertExchangeNames()) {
-    if (!IsAsked(name)) continue;
-    EQ_ASSIGN_OR_RETURN(auto exchange,
-                        parallel::MakeExpertExchange(
-                            name, world, memory.context(),
-                            routing::ExpertPlacement::Contiguous(point.experts, world.size()),
-                            {.links = links, .row_bytes = absl::GetFlag(FLAGS_hidden) * 4}));
-    results.push_back({name, 0.0, {}});
-    across.push_back(0);
-    if (name != "auto") {
-      EQ_ASSIGN_OR_RETURN(const auto transfers, layer->Forecast(name, *exchange));
-      results.back().predicted = parallel::Seconds(topology, links, transfers);
-      across.back() = comm::RowsByLink(
-          topology,
-          parallel::BytesBetweenRanks(transfers))[static_cast<size_t>(comm::LinkClass::kRemote)];
-    }
-    exchanges.push_back(std::move(exchange));
-  }
+  EQ_ASSIGN_OR_RETURN(Contest contest, Contest::Create(world, memory, ways, point, *layer));
+  EQ_ASSIGN_OR_RETURN(PlainCopy copy, PlainCopy::Create(memory, point.tokens * point.top_k));
+  std::vector<double> copies;
   std::string chosen;
   for (int round = -1; round < absl::GetFlag(FLAGS_rounds); ++round) {
-    for (size_t i = 0; i < exchanges.size(); ++i) {
-      const size_t index = (i + static_cast<size_t>(round + 1)) % exchanges.size();
+    for (size_t i = 0; i < contest.exchanges.size(); ++i) {
+      const size_t index = (i + static_cast<size_t>(round + 1)) % contest.exchanges.size();
       EQ_ASSIGN_OR_RETURN(const double seconds,
-                          stopwatch.Time([&] { return layer->Run(*exchanges[index]); }));
-      if (round >= 0) results[index].seconds.push_back(seconds);
-      if (results[index].name == "auto") chosen = layer->algorithm();
-      totals.bytes_across += across[index];
+                          stopwatch.Time([&] { return layer->Run(*contest.exchanges[index]); }));
+      if (round >= 0) contest.results[index].seconds.push_back(seconds);
+      if (contest.results[index].name == "auto") chosen = layer->algorithm();
+      totals.bytes_across += contest.across[index];
     }
+    EQ_ASSIGN_OR_RETURN(const double seconds, stopwatch.Time([&] { return copy.Run(); }));
+    if (round >= 0) copies.push_back(seconds);
   }
-  if (world.rank() == 0) Print(point, results, chosen, totals);
+  if (world.rank() == 0) Print(point, contest.results, chosen, copies, totals);
   return absl::OkStatus();
 }
 
@@ -250,17 +329,20 @@ absl::Status RunRank(comm::Communicator& world) {
   EQ_ASSIGN_OR_RETURN(Stopwatch stopwatch, Stopwatch::Create(world, *memory));
   EQ_ASSIGN_OR_RETURN(const comm::Topology topology,
                       comm::Topology::Discover(world, memory->context()));
+  EQ_ASSIGN_OR_RETURN(const std::vector<comm::NodeTransport> transports, Transports());
   const bool all = absl::GetFlag(FLAGS_only).empty();
-  comm::LinkModel links;
-  if (all) {
-    EQ_ASSIGN_OR_RETURN(links, comm::MeasureLinks(world, topology, memory->context()));
-  }
-  if (world.rank() == 0) {
-    std::printf("%s\nlinks: %s\n", topology.ToString().c_str(), comm::Describe(links).c_str());
+  if (world.rank() == 0) std::printf("%s\n", topology.ToString().c_str());
+  std::vector<Way> ways;
+  for (const comm::NodeTransport transport : transports) {
+    ways.push_back({transport, {}});
+    if (!all) continue;
+    EQ_ASSIGN_OR_RETURN(ways.back().links, comm::MeasureLinks(world, topology, memory->context(),
+                                                              {.inside_nodes = transport}));
+    if (world.rank() == 0) std::printf("links: %s\n", comm::Describe(ways.back().links).c_str());
   }
   Totals totals;
   for (const Point& point : points) {
-    EQ_RETURN_IF_ERROR(RunPoint(world, *memory, stopwatch, topology, links, point, totals));
+    EQ_RETURN_IF_ERROR(RunPoint(world, *memory, stopwatch, topology, ways, point, totals));
   }
   if (world.rank() != 0) return absl::OkStatus();
   if (all) {

@@ -27,6 +27,7 @@
 
 ABSL_FLAG(std::string, shape, "B", "A, B, cluster or tiny");
 ABSL_FLAG(std::string, exchange, "flat", "as layout.exchange");
+ABSL_FLAG(bool, messages, false, "send rows inside nodes as messages, not through shared memory");
 ABSL_FLAG(int, chunks, 1, "as layout.exchange_chunks");
 ABSL_FLAG(int64_t, shared, 0, "width of a shared expert; 0: none");
 ABSL_FLAG(int, rounds, 15, "timed rounds");
@@ -122,11 +123,15 @@ class LayerUnderTest {
       : memory_(memory), shape_(shape), batch_tokens_(shape.tokens * world.size()) {}
 
   absl::Status CreateLayer(comm::Communicator& world) {
-    EQ_ASSIGN_OR_RETURN(exchange_,
-                        parallel::MakeExpertExchange(
-                            absl::GetFlag(FLAGS_exchange), world, memory_.context(),
-                            routing::ExpertPlacement::Contiguous(shape_.experts, world.size()),
-                            /*costs=*/{}, absl::GetFlag(FLAGS_chunks)));
+    EQ_ASSIGN_OR_RETURN(
+        exchange_,
+        parallel::MakeExpertExchange(
+            absl::GetFlag(FLAGS_exchange), world, memory_.context(),
+            routing::ExpertPlacement::Contiguous(shape_.experts, world.size()),
+            {.costs = {.links = {}, .row_bytes = shape_.hidden * 4},
+             .num_chunks = absl::GetFlag(FLAGS_chunks),
+             .inside_nodes = absl::GetFlag(FLAGS_messages) ? comm::NodeTransport::kMessages
+                                                           : comm::NodeTransport::kSharedMemory}));
     EQ_ASSIGN_OR_RETURN(layer_, parallel::MoeLayer::Create(ModelOf(shape_), 0, 0, "layer.",
                                                            *exchange_, world.rank(), parameters_));
     const int64_t alignment[kNumParameterGroups] = {1, 1};

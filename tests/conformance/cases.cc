@@ -4,7 +4,7 @@ namespace equipoise::conformance {
 
 std::vector<Case> AllCases() {
   std::vector<Case> all = VerbCases();
-  for (const std::vector<Case>& more : {OrderCases(), FrontCases()}) {
+  for (const std::vector<Case>& more : {OrderCases(), FrontCases(), SharedCases()}) {
     all.insert(all.end(), more.begin(), more.end());
   }
   return all;

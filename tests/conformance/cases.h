@@ -17,9 +17,10 @@ struct Case {
   absl::Status (*body)(comm::Communicator& world);
 };
 
-std::vector<Case> VerbCases();   // one verb at a time
-std::vector<Case> OrderCases();  // several in flight, split groups, waiting
-std::vector<Case> FrontCases();  // collectives.h, topology.h, row_exchange.h
+std::vector<Case> VerbCases();    // one verb at a time
+std::vector<Case> OrderCases();   // several in flight, split groups, waiting
+std::vector<Case> FrontCases();   // collectives.h, topology.h, row_exchange.h
+std::vector<Case> SharedCases();  // memory that ranks of a node share
 std::vector<Case> AllCases();
 
 }  // namespace equipoise::conformance

@@ -6,13 +6,15 @@
 
 #include "absl/status/status.h"
 #include "comm/communicator.h"
+#include "comm/exchange/node_transport.h"
 
 namespace equipoise::testing_support {
 
-// Which exchange, and into how many chunks it cuts a layer.
+// Which exchange, into how many chunks it cuts a layer, and how rows travel inside nodes.
 struct ExchangeKind {
   std::string name;
   int chunks = 1;
+  comm::NodeTransport inside_nodes = comm::NodeTransport::kSharedMemory;
 };
 
 // A property of every ExpertExchange, run by every rank of a world, over all scenarios of

@@ -60,6 +60,7 @@ void ExpectCounted(const comm::RowMatrix& expected, const comm::ByteCounts& coun
 
 absl::Status CheckScenario(comm::Communicator& world, const comm::Topology& topology,
                            const std::string& algorithm, int num_chunks,
+                           comm::NodeTransport transport,
                            const testing_support::RoutingScenario& scenario) {
   testing_support::TestContext memory(size_t{1} << 26);
   const Context& context = memory.context();
@@ -67,12 +68,20 @@ absl::Status CheckScenario(comm::Communicator& world, const comm::Topology& topo
   EQ_ASSIGN_OR_RETURN(const auto counting, comm::MakeCounting(world, context, counted));
   EQ_ASSIGN_OR_RETURN(const auto exchange,
                       MakeExpertExchange(algorithm, *counting, context, scenario.placement,
-                                         /*costs=*/{}, num_chunks));
+                                         {.costs = {.links = {}, .row_bytes = kHidden * 4},
+                                          .num_chunks = num_chunks,
+                                          .inside_nodes = transport}));
   const auto& chosen = scenario.ids[static_cast<size_t>(world.rank())];
   const int64_t tokens = scenario.num_tokens(world.rank());
   const TensorView ids = memory.Make(DType::kI32, {tokens, scenario.top_k},
                                      std::vector<double>(chosen.begin(), chosen.end()));
   const TensorView gates = memory.Zeros(DType::kF32, {tokens, scenario.top_k});
+  // Until shared memory is as large as it will be: ranks agree on that by small collectives.
+  for (int i = 0; i < 2; ++i) {
+    EQ_ASSIGN_OR_RETURN(const ExchangeCounts first, exchange->Count(context, ids, {}));
+    EQ_RETURN_IF_ERROR(
+        exchange->Plan(context, *context.activations, first, ids, gates, {}).status());
+  }
   EQ_ASSIGN_OR_RETURN(const ExchangeCounts counts, exchange->Count(context, ids, {}));
   std::vector<int64_t> before;
   for (int peer = 0; peer < world.size(); ++peer) before.push_back(counted.to(peer));
@@ -81,7 +90,8 @@ absl::Status CheckScenario(comm::Communicator& world, const comm::Topology& topo
   EQ_RETURN_IF_ERROR(RunLayer(context, *exchange, plans, memory, tokens, scenario.top_k));
   const comm::RowMatrix expected = BytesBetweenRanks(
       ForecastLayer(algorithm, topology, scenario.placement, counts,
-                    {.row = kHidden * 4, .ids = scenario.top_k * 4, .gates = scenario.top_k * 4}));
+                    {.row = kHidden * 4, .ids = scenario.top_k * 4, .gates = scenario.top_k * 4},
+                    exchange->inside_nodes()));
   ExpectCounted(expected, counted, before, world.rank(),
                 absl::StrCat(algorithm, ", ", scenario.name, ", ", num_chunks, " chunks"));
   return absl::OkStatus();
@@ -99,7 +109,11 @@ TEST(ExchangeForecast, CountsBytesExactly) {
       for (const auto& scenario : scenarios) {
         for (const char* algorithm : {"flat", "two_level", "two_level_dedup"}) {
           for (const int chunks : {1, 3}) {
-            EQ_RETURN_IF_ERROR(CheckScenario(world, topology, algorithm, chunks, scenario));
+            for (const auto transport :
+                 {comm::NodeTransport::kMessages, comm::NodeTransport::kSharedMemory}) {
+              EQ_RETURN_IF_ERROR(
+                  CheckScenario(world, topology, algorithm, chunks, transport, scenario));
+            }
           }
         }
       }
@@ -151,7 +165,8 @@ TEST(ExchangeForecast, DeduplicationSendsAtMostOneCopyOfATokenAcross) {
                         RandomCounts(world, memory.context(), memory, topology, kTokens, 64, 8));
     const auto placement = routing::ExpertPlacement::Contiguous(64, 4);
     const auto rows_across = [&](const char* algorithm) {
-      const auto transfers = ForecastLayer(algorithm, topology, placement, counts, {.row = 1});
+      const auto transfers = ForecastLayer(algorithm, topology, placement, counts, {.row = 1},
+                                           comm::NodeTransport::kMessages);
       const comm::RowMatrix rows = comm::TotalRows(transfers.front().traffic);
       const auto by_link = comm::RowsByLink(topology, rows);
       return static_cast<double>(by_link[static_cast<size_t>(comm::LinkClass::kRemote)]) /
@@ -182,7 +197,7 @@ std::string ChosenWith(const comm::Link& remote, int64_t tokens, int experts, in
     EQ_ASSIGN_OR_RETURN(
         const auto exchange,
         MakeExpertExchange("auto", world, context, routing::ExpertPlacement::Contiguous(experts, 4),
-                           costs));
+                           {.costs = costs}));
     EQ_ASSIGN_OR_RETURN(
         const ExchangeCounts counts,
         RandomCounts(world, context, memory, exchange->topology(), tokens, experts, top_k));

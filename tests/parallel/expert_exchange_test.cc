@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "comm/backends/thread/run_ranks.h"
+#include "comm/exchange/node_transport.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/parallel/exchange_cases.h"
@@ -42,12 +43,18 @@ std::vector<World> Worlds() {
 }
 
 class ExpertExchangeTest
-    : public ::testing::TestWithParam<std::tuple<std::string, int, World, ExchangeCase>> {};
+    : public ::testing::TestWithParam<
+          std::tuple<std::string, int, comm::NodeTransport, World, ExchangeCase>> {};
+
+std::string NameOf(comm::NodeTransport transport) {
+  return transport == comm::NodeTransport::kMessages ? "messages" : "shared";
+}
 
 TEST_P(ExpertExchangeTest, Holds) {
-  const testing_support::ExchangeKind exchange = {std::get<0>(GetParam()), std::get<1>(GetParam())};
-  const World& world = std::get<2>(GetParam());
-  const ExchangeCase& property = std::get<3>(GetParam());
+  const testing_support::ExchangeKind exchange = {std::get<0>(GetParam()), std::get<1>(GetParam()),
+                                                  std::get<2>(GetParam())};
+  const World& world = std::get<3>(GetParam());
+  const ExchangeCase& property = std::get<4>(GetParam());
   comm::ThreadWorld::Options options;
   options.num_ranks = static_cast<int>(world.node_of_rank.size());
   options.node_of_rank = world.node_of_rank;
@@ -59,12 +66,15 @@ TEST_P(ExpertExchangeTest, Holds) {
 INSTANTIATE_TEST_SUITE_P(AnyRouting, ExpertExchangeTest,
                          ::testing::Combine(::testing::ValuesIn(ExpertExchangeNames()),
                                             ::testing::Values(1, 2, 3),
+                                            ::testing::Values(comm::NodeTransport::kMessages,
+                                                              comm::NodeTransport::kSharedMemory),
                                             ::testing::ValuesIn(Worlds()),
                                             ::testing::ValuesIn(testing_support::ExchangeCases())),
                          [](const auto& info) {
                            return absl::StrCat(
                                std::get<0>(info.param), "_", std::get<1>(info.param), "_chunks_",
-                               std::get<2>(info.param).name, "_", std::get<3>(info.param).name);
+                               NameOf(std::get<2>(info.param)), "_", std::get<3>(info.param).name,
+                               "_", std::get<4>(info.param).name);
                          });
 
 TEST(ExpertExchange, AnUnknownNameIsRefusedWithTheKnownOnes) {

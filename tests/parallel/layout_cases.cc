@@ -27,7 +27,7 @@ std::string TrainLayout::ToString() const {
   return absl::StrCat("ranks ", ranks, ", expert_parallel ", expert_parallel, ", accumulation ",
                       accumulation, recompute ? ", recompute" : "",
                       owners.empty() ? "" : ", placement table", ", ", exchange, ", chunks ",
-                      chunks);
+                      chunks, inside_nodes == comm::NodeTransport::kMessages ? ", messages" : "");
 }
 
 std::vector<TrainLayout> LayoutsOf(int ranks) {
@@ -72,6 +72,7 @@ absl::StatusOr<TrainTrace> TraceTraining(comm::Communicator& world, const TrainL
   options.layout.expert_owner = layout.owners;
   options.layout.exchange = layout.exchange;
   options.layout.exchange_chunks = layout.chunks;
+  options.layout.inside_nodes = layout.inside_nodes;
   options.layout.recompute = layout.recompute;
   options.batch.accumulation_steps = layout.accumulation;
   options.batch.load_source = load_source;
@@ -97,6 +98,7 @@ absl::StatusOr<TrainTrace> TraceOnThreads(const TrainLayout& layout, DType dtype
   comm::ThreadWorld::Options threads;
   threads.num_ranks = layout.ranks;
   threads.node_of_rank = layout.nodes;
+  threads.shared_bytes = layout.shared_bytes;
   EQ_RETURN_IF_ERROR(comm::RunRanks(threads, [&](comm::Communicator& world) -> absl::Status {
     EQ_ASSIGN_OR_RETURN(TrainTrace trace, TraceTraining(world, layout, dtype, load_source));
     if (world.rank() == 0) first = std::move(trace);

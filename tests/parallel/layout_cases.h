@@ -1,11 +1,14 @@
 #ifndef EQUIPOISE_TESTS_PARALLEL_LAYOUT_CASES_H_
 #define EQUIPOISE_TESTS_PARALLEL_LAYOUT_CASES_H_
 
+#include <cstddef>
+#include <cstdint>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "comm/communicator.h"
+#include "comm/exchange/node_transport.h"
 #include "core/tensor/dtype.h"
 #include "parallel/train_options.h"
 
@@ -20,7 +23,10 @@ struct TrainLayout {
   std::vector<int> owners = {};
   std::string exchange = "flat";
   int chunks = 1;
+  comm::NodeTransport inside_nodes = comm::NodeTransport::kSharedMemory;
   std::vector<int> nodes = {};  // of each rank; empty: one node. Threads only.
+  // The most that a rank may share with others at a time. Threads only.
+  size_t shared_bytes = SIZE_MAX;
 
   std::string ToString() const;
 };

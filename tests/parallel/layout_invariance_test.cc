@@ -3,6 +3,8 @@
 // recompute.
 
 #include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <cstdio>
 #include <string>
 #include <utility>
@@ -94,6 +96,32 @@ TEST(LayoutInvariance, RecomputeChangesNoBit) {
   const TrainTrace again = Train(layout, DType::kF32, LoadSource::kAuto);
   EXPECT_EQ(plain.losses, again.losses);
   EXPECT_EQ(plain.gradient_norms, again.gradient_norms);
+}
+
+// Rows inside a node are the same rows, however they get there; also where memory for it runs out
+// on the way.
+TEST(LayoutInvariance, SharedMemoryChangesNoBit) {
+  for (const std::vector<int>& nodes :
+       std::vector<std::vector<int>>{{0, 0}, {0, 0, 1, 1}, {0, 0, 0, 1}, {0, 1, 0, 1, 2, 0, 2}}) {
+    for (const char* exchange : {"flat", "two_level", "two_level_dedup"}) {
+      const int ranks = static_cast<int>(nodes.size());
+      TrainLayout layout = {.ranks = ranks,
+                            .expert_parallel = ranks,
+                            .recompute = ranks == 4,
+                            .exchange = exchange,
+                            .chunks = ranks % 3,
+                            .inside_nodes = comm::NodeTransport::kMessages,
+                            .nodes = nodes};
+      const TrainTrace messages = Train(layout, DType::kF32, LoadSource::kAuto);
+      layout.inside_nodes = comm::NodeTransport::kSharedMemory;
+      for (const size_t bytes : {SIZE_MAX, size_t{40000}, size_t{10}}) {
+        layout.shared_bytes = bytes;
+        const TrainTrace shared = Train(layout, DType::kF32, LoadSource::kAuto);
+        EXPECT_EQ(messages.losses, shared.losses) << layout.ToString() << ", bytes " << bytes;
+        EXPECT_EQ(messages.gradient_norms, shared.gradient_norms) << layout.ToString();
+      }
+    }
+  }
 }
 
 }  // namespace

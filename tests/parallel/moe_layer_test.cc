@@ -50,6 +50,10 @@ struct LayerCase {
   int64_t tokens() const { return first_token(ranks()); }
 };
 
+int64_t RowBytes(const LayerCase& layer_case) {
+  return layer_case.model.hidden * static_cast<int64_t>(SizeOf(layer_case.model.dtype));
+}
+
 ModelOptions SmallModel() {
   ModelOptions model;
   model.hidden = 6;
@@ -164,7 +168,8 @@ absl::Status RunRank(const LayerCase& layer_case, const std::vector<double>& h,
   }
   EQ_ASSIGN_OR_RETURN(const auto exchange,
                       MakeExpertExchange(layer_case.exchange, world, memory.context(), placement,
-                                         /*costs=*/{}, layer_case.chunks));
+                                         {.costs = {.links = {}, .row_bytes = RowBytes(layer_case)},
+                                          .num_chunks = layer_case.chunks}));
   ParameterRegistry parameters;
   EQ_ASSIGN_OR_RETURN(const auto layer, MoeLayer::Create(layer_case.model, 1, 0, kPrefix, *exchange,
                                                          world.rank(), parameters));

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "comm/exchange/node_transport.h"
 #include "core/base/status_macros.h"
 #include "gtest/gtest.h"
 #include "parallel/expert_exchange.h"
@@ -71,11 +72,16 @@ void RegisterRankTests(comm::Communicator& world) {
   for (const testing_support::ExchangeCase& property : testing_support::ExchangeCases()) {
     for (const std::string& exchange : parallel::ExpertExchangeNames()) {
       for (const int chunks : {1, 3}) {
-        AddRankTest(world, "MpiExchange",
-                    absl::StrCat(property.name, "_", exchange, "_", chunks, "_chunks"),
-                    [property, exchange, chunks](comm::Communicator& ranks) {
-                      return property.body(ranks, {exchange, chunks});
-                    });
+        for (const bool shared : {false, true}) {
+          const testing_support::ExchangeKind kind = {
+              exchange, chunks,
+              shared ? comm::NodeTransport::kSharedMemory : comm::NodeTransport::kMessages};
+          AddRankTest(
+              world, "MpiExchange",
+              absl::StrCat(property.name, "_", exchange, "_", chunks, "_chunks",
+                           shared ? "_shared" : "_messages"),
+              [property, kind](comm::Communicator& ranks) { return property.body(ranks, kind); });
+        }
       }
     }
   }

@@ -5,9 +5,12 @@
 #include <string>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "comm/backends/thread/run_ranks.h"
 #include "comm/decorators/faulty.h"
+#include "comm/exchange/node_transport.h"
+#include "comm/verb.h"
 #include "core/base/status_macros.h"
 #include "core/device/device.h"
 #include "gtest/gtest.h"
@@ -23,12 +26,13 @@ constexpr int kSilentRank = 1;
 constexpr absl::Duration kStopAfter = absl::Seconds(2);
 constexpr absl::Duration kSilence = absl::Seconds(5);
 // The tiny model has MoE layers at positions 1 and 2, each with two all-to-alls on the way
-// forward (dispatch, combine) and two on the way back.
+// forward (dispatch, combine) and two on the way back; or, where ranks share memory, exchanges of
+// writes.
 constexpr int64_t kCallsPerStep = 8;
 
-// What a rank that waits for the silent one says, when that one stops before its all-to-all number
-// `call`.
-std::string MessageOf(int64_t call, int accumulation_steps) {
+// What a rank that waits for the silent one says, when that one stops before its call number `call`
+// of `verb`.
+std::string MessageOf(comm::Verb verb, int64_t call, int accumulation_steps) {
   std::vector<absl::Status> outcomes;
   comm::ThreadWorld::Options ranks;
   ranks.num_ranks = kRanks;
@@ -38,12 +42,15 @@ std::string MessageOf(int64_t call, int accumulation_steps) {
       [&](comm::Communicator& world) -> absl::Status {
         comm::Fault fault = {.kind = comm::Fault::Kind::kDelay,
                              .call = world.rank() == kSilentRank ? call : int64_t{1} << 40,
-                             .verb = comm::Verb::kAllToAllRows,
+                             .verb = verb,
                              .delay = kSilence};
         const std::unique_ptr<comm::Communicator> faulty = comm::MakeFaulty(world, fault);
         const std::unique_ptr<Device> device = MakeCpuDevice();
         TrainOptions options = testing_support::TinyOptions(DType::kF32, 2 * kRanks);
         options.batch.accumulation_steps = accumulation_steps;
+        options.layout.inside_nodes = verb == comm::Verb::kAllToAllRows
+                                          ? comm::NodeTransport::kMessages
+                                          : comm::NodeTransport::kSharedMemory;
         EQ_ASSIGN_OR_RETURN(const auto step, TrainStep::Create(*device, *faulty, options, 1));
         const SampleSource source = testing_support::SyntheticText(options.model.vocabulary, 1);
         for (int64_t number = 1; number <= 3; ++number) {
@@ -61,19 +68,24 @@ std::string MessageOf(int64_t call, int accumulation_steps) {
   return status.ToString();
 }
 
-void ExpectMessage(const std::string& message, const std::string& what) {
-  EXPECT_TRUE(absl::StartsWith(message, what + ": AllToAllRows #")) << message;
+void ExpectMessage(comm::Verb verb, int64_t call, int accumulation_steps, const std::string& what) {
+  const std::string message = MessageOf(verb, call, accumulation_steps);
+  EXPECT_TRUE(absl::StartsWith(message, absl::StrCat(what, ": ", Name(verb), " #"))) << message;
   EXPECT_TRUE(absl::StrContains(message, " on 'expert/")) << message;
   EXPECT_TRUE(absl::StrContains(message, "; ranks that have not entered it: 1")) << message;
 }
 
 TEST(SilentRank, DispatchNamesLayerAndStep) {
-  ExpectMessage(MessageOf(kCallsPerStep + 2, 1), "dispatch of layer 2, step 2");
+  for (const comm::Verb verb : {comm::Verb::kAllToAllRows, comm::Verb::kExchangeWrites}) {
+    ExpectMessage(verb, kCallsPerStep + 2, 1, "dispatch of layer 2, step 2");
+  }
 }
 
 TEST(SilentRank, BackwardNamesLayerStepAndMicroBatch) {
-  ExpectMessage(MessageOf(3 * kCallsPerStep + 6, 2),
-                "backward combine of layer 1, step 2, micro-batch 2");
+  for (const comm::Verb verb : {comm::Verb::kAllToAllRows, comm::Verb::kExchangeWrites}) {
+    ExpectMessage(verb, 3 * kCallsPerStep + 6, 2,
+                  "backward combine of layer 1, step 2, micro-batch 2");
+  }
 }
 
 }  // namespace

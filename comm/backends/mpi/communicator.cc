@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "comm/backends/mpi/node_group.h"
 #include "comm/backends/mpi/runtime.h"
+#include "comm/backends/mpi/shared_memory.h"
 #include "comm/backends/mpi/status.h"
 #include "comm/backends/mpi/work.h"
 #include "comm/local_copy.h"
@@ -120,6 +121,8 @@ class MpiCommunicator final : public Communicator {
                                     std::span<const int64_t> receive_rows) override;
   absl::StatusOr<std::unique_ptr<Communicator>> Split(int color, int key,
                                                       const std::string& name) override;
+  absl::StatusOr<std::unique_ptr<SharedMemory>> AllocateShared(size_t bytes) override;
+  absl::StatusOr<Work> ExchangeWrites(SharedWrites writes) override;
   void Abort(const absl::Status& reason) override {
     runtime_->Abort(rank_, absl::StrCat("rank ", rank_, " of '", name_,
                                         "' ended the job: ", reason.ToString()));
@@ -133,6 +136,7 @@ class MpiCommunicator final : public Communicator {
   // All-reduce of a small tensor: everyone gets everything and adds it up.
   absl::Status GatherAndReduce(MpiWork& work, TensorView data, ReduceOp op);
   // Numbers the next collective and tells the others of this node that it has been entered.
+  OpLabel NextLabel(Verb verb);
   std::unique_ptr<MpiWork> Begin(Verb verb);
   absl::Status RequireHost(const Context& context, ConstTensorView tensor) const {
     return RequireHostMemory(context, tensor, "the mpi backend");
@@ -176,11 +180,14 @@ std::string MpiCommunicator::host() const {
 
 std::string MpiCommunicator::node_group() const { return NodeGroup(std::getenv); }
 
-std::unique_ptr<MpiWork> MpiCommunicator::Begin(Verb verb) {
+OpLabel MpiCommunicator::NextLabel(Verb verb) {
   const uint64_t sequence = next_sequence_++;
   runtime_->board().Publish(group_.slot, next_sequence_);
-  return std::make_unique<MpiWork>(
-      runtime_, group_, OpLabel{Name(verb), sequence, name_, rank_, size(), runtime_->patience()});
+  return {Name(verb), sequence, name_, rank_, size(), runtime_->patience()};
+}
+
+std::unique_ptr<MpiWork> MpiCommunicator::Begin(Verb verb) {
+  return std::make_unique<MpiWork>(runtime_, group_, NextLabel(verb));
 }
 
 absl::StatusOr<Work> MpiCommunicator::Barrier(const Context&) {
@@ -319,6 +326,18 @@ absl::StatusOr<std::unique_ptr<Communicator>> MpiCommunicator::Split(int color, 
   MPI_Comm comm = MPI_COMM_NULL;
   EQ_RETURN_IF_MPI_ERROR(MPI_Comm_split(group_.comm, color, key, &comm));
   return Create(runtime_, comm, name);
+}
+
+absl::StatusOr<std::unique_ptr<SharedMemory>> MpiCommunicator::AllocateShared(size_t bytes) {
+  EQ_ASSIGN_OR_RETURN(Work everyone, Barrier({}));  // as in Split
+  EQ_RETURN_IF_ERROR(everyone.Wait({.name = "allocating shared memory"}));
+  return MpiSharedMemory::Create(runtime_, group_.comm, bytes);
+}
+
+absl::StatusOr<Work> MpiCommunicator::ExchangeWrites(SharedWrites writes) {
+  OpLabel label = NextLabel(Verb::kExchangeWrites);
+  writes.Announce();
+  return Work(std::make_unique<MpiWrites>(runtime_, group_, std::move(label), std::move(writes)));
 }
 
 }  // namespace

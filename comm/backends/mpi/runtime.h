@@ -22,7 +22,7 @@ class MpiRuntime {
   MpiRuntime(const MpiRuntime&) = delete;
   MpiRuntime& operator=(const MpiRuntime&) = delete;
 
-  ProgressBoard& board() { return *board_; }
+  ProgressBoard& board() const { return *board_; }
   ScratchPool& scratch() { return scratch_; }
   const Patience& patience() const { return patience_; }
   // A slot of the board that no communicator of this rank has, or any member of `comm`.

@@ -1,45 +1,56 @@
 #include "comm/backends/mpi/work.h"
 
-#include <sched.h>
-
-#include <algorithm>
-#include <chrono>
-#include <thread>
+#include <optional>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "comm/backends/mpi/status.h"
+#include "comm/backoff.h"
+#include "core/base/status_macros.h"
 
 namespace equipoise::comm {
 namespace {
 
-using std::chrono::microseconds;
-
 // A rank that computes is silent too: shorter silences say nothing.
 constexpr absl::Duration kNoticeableSilence = absl::Seconds(1);
 
-// How a waiting rank spends its time. Ranks may outnumber cores, and then a rank that spins keeps
-// the core from the one it waits for: after a moment it yields, and after a while it sleeps.
-class Backoff {
- public:
-  void Pause(std::chrono::steady_clock::duration waited) {
-    if (waited < kSpin) return;
-    if (waited < kYield) {
-      sched_yield();
-      return;
-    }
-    std::this_thread::sleep_for(sleep_);
-    sleep_ = std::min(sleep_ * 2, kLongestSleep);
-  }
+// Of no message.
+constexpr int kNoTag = 2;
 
- private:
-  static constexpr microseconds kSpin{10};
-  static constexpr microseconds kYield{20000};
-  static constexpr microseconds kLongestSleep{200};
-  microseconds sleep_{50};
-};
+// A rank that stopped after it had entered the operation is not missing, but it is silent.
+std::string DescribeSilentRanks(const MpiRuntime& runtime, const MpiGroup& group,
+                                const OpLabel& label) {
+  std::string text;
+  for (int peer = 0; peer < label.size; ++peer) {
+    const int world_rank = group.world_ranks[static_cast<size_t>(peer)];
+    const std::optional<absl::Duration> silent = runtime.board().SilentFor(world_rank);
+    if (peer == label.rank || !silent.has_value() || *silent < kNoticeableSilence) continue;
+    absl::StrAppend(&text, text.empty() ? "; without a sign of life: " : ", ", "rank ", peer,
+                    " for ", absl::FormatDuration(absl::Trunc(*silent, absl::Milliseconds(100))));
+  }
+  return text;
+}
 
 }  // namespace
+
+absl::Status WaitUntil(MpiRuntime& runtime, const WaitOptions& options, const OpLabel& label,
+                       const std::function<bool()>& test,
+                       const std::function<std::string()>& missing) {
+  WaitClock clock(options, label);
+  Backoff backoff;
+  while (!test()) {
+    runtime.board().Beat();
+    absl::Status status = runtime.CheckNodes();
+    if (status.ok()) status = clock.Check(missing);
+    if (!status.ok()) {
+      runtime.MarkBroken();
+      return status;
+    }
+    if (options.meanwhile != nullptr) (*options.meanwhile)();
+    backoff.Pause(clock.elapsed());
+  }
+  return absl::OkStatus();
+}
 
 MpiWork::~MpiWork() {
   if (!complete_) {
@@ -79,19 +90,8 @@ void MpiWork::Complete() {
 }
 
 absl::Status MpiWork::Wait(const WaitOptions& options) {
-  WaitClock clock(options, label_);
-  Backoff backoff;
-  while (!Test()) {
-    runtime_->board().Beat();
-    absl::Status status = runtime_->CheckNodes();
-    if (status.ok()) status = clock.Check([this] { return DescribeMissing(); });
-    if (!status.ok()) {
-      runtime_->MarkBroken();
-      return status;
-    }
-    if (options.meanwhile != nullptr) (*options.meanwhile)();
-    backoff.Pause(clock.elapsed());
-  }
+  EQ_RETURN_IF_ERROR(WaitUntil(
+      *runtime_, options, label_, [this] { return Test(); }, [this] { return DescribeMissing(); }));
   return status_;
 }
 
@@ -115,20 +115,25 @@ std::string MpiWork::DescribeMissing() const {
       missing.push_back(peer);
     }
   }
-  return absl::StrCat(DescribeMissingRanks(missing, unknown), DescribeSilentRanks());
+  return absl::StrCat(DescribeMissingRanks(missing, unknown),
+                      DescribeSilentRanks(*runtime_, group_, label_));
 }
 
-// A rank that stopped after it had entered the operation is not missing, but it is silent.
-std::string MpiWork::DescribeSilentRanks() const {
-  std::string text;
-  for (int peer = 0; peer < label_.size; ++peer) {
-    const int world_rank = group_.world_ranks[static_cast<size_t>(peer)];
-    const std::optional<absl::Duration> silent = runtime_->board().SilentFor(world_rank);
-    if (peer == label_.rank || !silent.has_value() || *silent < kNoticeableSilence) continue;
-    absl::StrAppend(&text, text.empty() ? "; without a sign of life: " : ", ", "rank ", peer,
-                    " for ", absl::FormatDuration(absl::Trunc(*silent, absl::Milliseconds(100))));
-  }
-  return text;
+bool MpiWrites::Test() {
+  if (writes_.Arrived()) return true;
+  // MPI moves bytes only inside calls, and others may need ours before they write.
+  int found = 0;
+  MPI_Iprobe(MPI_ANY_SOURCE, kNoTag, group_.comm, &found, MPI_STATUS_IGNORE);
+  return false;
+}
+
+absl::Status MpiWrites::Wait(const WaitOptions& options) {
+  return WaitUntil(
+      *runtime_, options, label_, [this] { return Test(); },
+      [this] {
+        return absl::StrCat(DescribeMissingRanks(writes_.Missing(), {}),
+                            DescribeSilentRanks(*runtime_, group_, label_));
+      });
 }
 
 }  // namespace equipoise::comm

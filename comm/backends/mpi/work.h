@@ -5,11 +5,13 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "comm/backends/mpi/runtime.h"
+#include "comm/shared_memory.h"
 #include "comm/wait_clock.h"
 #include "comm/work.h"
 
@@ -21,6 +23,12 @@ struct MpiGroup {
   int slot = 0;
   std::vector<int> world_ranks = {};  // [size]
 };
+
+// Waits until `test` says so: with patience, with signs of life, and without keeping the core from
+// others. `missing` says who is waited for.
+absl::Status WaitUntil(MpiRuntime& runtime, const WaitOptions& options, const OpLabel& label,
+                       const std::function<bool()>& test,
+                       const std::function<std::string()>& missing);
 
 // A collective in MPI's hands: its requests, and the types that MPI reads until they are
 // complete. MPI has no thread of its own, so Test() and Wait() are what moves bytes.
@@ -49,7 +57,6 @@ class MpiWork final : public Work::State {
  private:
   void Complete();
   std::string DescribeMissing() const;
-  std::string DescribeSilentRanks() const;
 
   const std::shared_ptr<MpiRuntime> runtime_;
   const MpiGroup& group_;
@@ -61,6 +68,28 @@ class MpiWork final : public Work::State {
   std::function<void()> finish_;
   bool complete_ = false;
   absl::Status status_;
+};
+
+// What ranks of this node write into each other's memory.
+class MpiWrites final : public Work::State {
+ public:
+  // `group` must outlive it.
+  MpiWrites(std::shared_ptr<MpiRuntime> runtime, const MpiGroup& group, OpLabel label,
+            SharedWrites writes)
+      : runtime_(std::move(runtime)),
+        group_(group),
+        label_(std::move(label)),
+        writes_(std::move(writes)) {}
+
+  bool Test() override;
+  absl::Status status() const override { return absl::OkStatus(); }
+  absl::Status Wait(const WaitOptions& options) override;
+
+ private:
+  const std::shared_ptr<MpiRuntime> runtime_;
+  const MpiGroup& group_;
+  const OpLabel label_;
+  SharedWrites writes_;
 };
 
 }  // namespace equipoise::comm

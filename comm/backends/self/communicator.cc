@@ -4,8 +4,10 @@
 
 #include <array>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "comm/heap_memory.h"
 #include "comm/local_copy.h"
 #include "core/base/check.h"
 #include "core/base/status_macros.h"
@@ -61,6 +63,17 @@ class SelfCommunicator final : public Communicator {
     EQ_CHECK_GE(color, 0);
     EQ_RETURN_IF_ERROR(*failure_);
     return std::make_unique<SelfCommunicator>(failure_, name);
+  }
+
+  absl::StatusOr<std::unique_ptr<SharedMemory>> AllocateShared(size_t bytes) override {
+    EQ_RETURN_IF_ERROR(*failure_);
+    return std::make_unique<HeapMemory>(std::vector<size_t>{bytes});
+  }
+
+  absl::StatusOr<Work> ExchangeWrites(SharedWrites writes) override {
+    writes.Announce();
+    EQ_CHECK(writes.Arrived()) << "there is nobody else to write";
+    return Done();
   }
 
   void Abort(const absl::Status& reason) override {

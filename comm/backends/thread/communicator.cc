@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "comm/backends/thread/group.h"
+#include "comm/backoff.h"
 #include "comm/local_copy.h"
 #include "core/base/check.h"
 #include "core/base/status_macros.h"
@@ -36,6 +37,60 @@ class ThreadWork final : public Work::State {
   const OpLabel label_;
   bool collected_ = false;
   absl::Status outcome_;
+};
+
+// What others write into shared memory. They tell nobody but through that memory, so it is looked
+// at again and again.
+class ThreadWrites final : public Work::State {
+ public:
+  ThreadWrites(std::shared_ptr<Group> group, OpLabel label, SharedWrites writes)
+      : group_(std::move(group)), label_(std::move(label)), writes_(std::move(writes)) {}
+
+  bool Test() override { return writes_.Arrived(); }
+  absl::Status status() const override { return absl::OkStatus(); }
+  absl::Status Wait(const WaitOptions& options) override {
+    WaitClock clock(options, label_);
+    Backoff backoff;
+    while (!Test()) {
+      const absl::Status alive = CheckAlive();
+      if (!alive.ok()) {
+        return absl::Status(alive.code(), absl::StrCat(options.Describe(), ": ", label_.ToString(),
+                                                       ": ", alive.message()));
+      }
+      EQ_RETURN_IF_ERROR(
+          clock.Check([this] { return DescribeMissingRanks(writes_.Missing(), {}); }));
+      if (options.meanwhile != nullptr) (*options.meanwhile)();
+      backoff.Pause(clock.elapsed());
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  // Nobody waits for those who left before they had written.
+  absl::Status CheckAlive() {
+    EQ_RETURN_IF_ERROR(group_->failure());
+    const std::vector<bool> left = group_->left();
+    if (Test()) return absl::OkStatus();
+    for (const int rank : writes_.Missing()) {
+      if (!left[static_cast<size_t>(rank)]) continue;
+      return absl::AbortedError(absl::StrCat("rank ", rank, " has left the communicator"));
+    }
+    return absl::OkStatus();
+  }
+
+  const std::shared_ptr<Group> group_;
+  const OpLabel label_;
+  SharedWrites writes_;
+};
+
+// A rank's hold on memory of all.
+class ThreadMemory final : public SharedMemory {
+ public:
+  explicit ThreadMemory(std::shared_ptr<const SharedMemory> memory) : memory_(std::move(memory)) {}
+  std::span<std::byte> of(int rank) const override { return memory_->of(rank); }
+
+ private:
+  const std::shared_ptr<const SharedMemory> memory_;
 };
 
 class ThreadCommunicator final : public Communicator {
@@ -94,16 +149,33 @@ class ThreadCommunicator final : public Communicator {
                                                 name);
   }
 
+  absl::StatusOr<std::unique_ptr<SharedMemory>> AllocateShared(size_t bytes) override {
+    MemoryRequest request{.bytes = bytes};
+    EQ_ASSIGN_OR_RETURN(Work work, Enter({}, {.verb = Verb::kAllocateShared, .memory = &request}));
+    EQ_RETURN_IF_ERROR(work.Wait({.name = "allocating shared memory"}));
+    return std::make_unique<ThreadMemory>(std::move(request.memory));
+  }
+
+  absl::StatusOr<Work> ExchangeWrites(SharedWrites writes) override {
+    OpLabel label = NextLabel(Verb::kExchangeWrites);
+    writes.Announce();
+    return Work(std::make_unique<ThreadWrites>(group_, std::move(label), std::move(writes)));
+  }
+
   void Abort(const absl::Status& reason) override {
     world_->Abort(
         absl::StrCat("rank ", rank_, " of '", name_, "' ended the world: ", reason.ToString()));
   }
 
  private:
+  OpLabel NextLabel(Verb verb) {
+    return {Name(verb), next_sequence_++, name_, rank_, size(), world_->patience()};
+  }
+
   absl::StatusOr<Work> Enter(const Context& context, Entry entry) {
     EQ_RETURN_IF_ERROR(RequireHostMemory(context, entry.send, "the thread backend"));
     EQ_RETURN_IF_ERROR(RequireHostMemory(context, entry.receive, "the thread backend"));
-    OpLabel label = {Name(entry.verb), next_sequence_++, name_, rank_, size(), world_->patience()};
+    OpLabel label = NextLabel(entry.verb);
     const absl::Status status = group_->Enter(rank_, label.sequence, std::move(entry));
     if (!status.ok()) {
       return absl::Status(status.code(), absl::StrCat(label.ToString(), ": ", status.message()));
@@ -156,7 +228,8 @@ absl::StatusOr<std::unique_ptr<ThreadWorld>> ThreadWorld::Create(const Options& 
 
 ThreadWorld::ThreadWorld(const Options& options)
     : options_(options),
-      state_(std::make_shared<WorldState>(ResidencesOf(options), options.patience)),
+      state_(std::make_shared<WorldState>(ResidencesOf(options), options.patience,
+                                          options.shared_bytes)),
       group_(state_->MakeGroup(AllRanks(options.num_ranks))) {}
 
 ThreadWorld::~ThreadWorld() = default;

@@ -1,6 +1,8 @@
 #ifndef EQUIPOISE_COMM_BACKENDS_THREAD_COMMUNICATOR_H_
 #define EQUIPOISE_COMM_BACKENDS_THREAD_COMMUNICATOR_H_
 
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -32,6 +34,8 @@ class ThreadWorld {
     std::string name = "world";
     // Of every wait that does not say otherwise.
     Patience patience = {};
+    // The most memory that one rank may share with others in one allocation.
+    size_t shared_bytes = SIZE_MAX;
   };
 
   // InvalidArgument when num_ranks < 1 or node_of_rank is neither empty nor num_ranks long.

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "comm/heap_memory.h"
 
 namespace equipoise::comm {
 namespace {
@@ -70,11 +71,31 @@ absl::Status Group::CheckAlive(const Op& op) const {
 
 absl::Status Group::Execute(std::span<const Entry> entries) {
   if (absl::Status status = CheckCompatible(entries); !status.ok()) return status;
+  if (entries[0].verb == Verb::kAllocateShared) return AllocateShared(entries);
   if (entries[0].verb == Verb::kSplit) {
     Split(entries);
   } else {
     Move(entries);
   }
+  return absl::OkStatus();
+}
+
+absl::Status Group::AllocateShared(std::span<const Entry> entries) {
+  std::vector<size_t> bytes;
+  for (size_t rank = 0; rank < entries.size(); ++rank) {
+    if (world_.residence(world_rank(static_cast<int>(rank))).host !=
+        world_.residence(world_rank(0)).host) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("ranks 0 and ", rank, " do not share memory"));
+    }
+    bytes.push_back(entries[rank].memory->bytes);
+    if (bytes.back() <= world_.shared_bytes()) continue;
+    return absl::ResourceExhaustedError(absl::StrCat("rank ", rank, " asks for ", bytes.back(),
+                                                     " bytes of shared memory, and may have ",
+                                                     world_.shared_bytes()));
+  }
+  const auto memory = std::make_shared<const HeapMemory>(std::move(bytes));
+  for (const Entry& entry : entries) entry.memory->memory = memory;
   return absl::OkStatus();
 }
 
@@ -137,6 +158,16 @@ absl::Status Group::Wait(int rank, uint64_t sequence, const WaitOptions& options
   if (outcome.ok()) return outcome;
   return absl::Status(outcome.code(), absl::StrCat(options.Describe(), ": ", label.ToString(), ": ",
                                                    outcome.message()));
+}
+
+absl::Status Group::failure() {
+  const MutexLock lock(mutex_);
+  return failure_;
+}
+
+std::vector<bool> Group::left() {
+  const MutexLock lock(mutex_);
+  return left_;
 }
 
 void Group::Fail(const absl::Status& reason) {

@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "comm/backends/thread/move.h"
 #include "comm/backends/thread/mutex.h"
+#include "comm/shared_memory.h"
 #include "comm/wait_clock.h"
 
 namespace equipoise::comm {
@@ -27,8 +28,8 @@ class WorldState {
   };
 
   // `residences[r]`: of world rank r.
-  WorldState(std::vector<Residence> residences, const Patience& patience)
-      : residences_(std::move(residences)), patience_(patience) {}
+  WorldState(std::vector<Residence> residences, const Patience& patience, size_t shared_bytes)
+      : residences_(std::move(residences)), patience_(patience), shared_bytes_(shared_bytes) {}
 
   // A group of `size` ranks that fails when this world does; it fails at once in one that has.
   std::shared_ptr<Group> MakeGroup(std::vector<int> world_ranks) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -39,10 +40,13 @@ class WorldState {
     return residences_[static_cast<size_t>(world_rank)];
   }
   const Patience& patience() const { return patience_; }
+  // The most that one rank may share at a time.
+  size_t shared_bytes() const { return shared_bytes_; }
 
  private:
   const std::vector<Residence> residences_;
   const Patience patience_;
+  const size_t shared_bytes_;
 
   Mutex mutex_;
   absl::Status failure_ ABSL_GUARDED_BY(mutex_);
@@ -56,6 +60,13 @@ struct SplitRequest {
   // Result: the new group and the caller's rank in it.
   std::shared_ptr<Group> group = nullptr;
   int rank = 0;
+};
+
+// One rank's part of an allocation of shared memory, likewise.
+struct MemoryRequest {
+  size_t bytes = 0;
+  // Result: of all ranks.
+  std::shared_ptr<const SharedMemory> memory = nullptr;
 };
 
 // Where the ranks of one communicator meet. Thread-safe.
@@ -82,6 +93,11 @@ class Group {
   absl::Status Wait(int rank, uint64_t sequence, const WaitOptions& options, const OpLabel& label)
       ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // Why the group has failed, if it has. And the ranks that have left; what they did before that is
+  // seen by the caller.
+  absl::Status failure() ABSL_LOCKS_EXCLUDED(mutex_);
+  std::vector<bool> left() ABSL_LOCKS_EXCLUDED(mutex_);
+
   void Fail(const absl::Status& reason) ABSL_LOCKS_EXCLUDED(mutex_);
   void Leave(int rank) ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -105,6 +121,7 @@ class Group {
   void Collect(uint64_t sequence, Op& op) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Execute(std::span<const Entry> entries);
   void Split(std::span<const Entry> entries);
+  absl::Status AllocateShared(std::span<const Entry> entries);
 
   WorldState& world_;
   const std::vector<int> world_ranks_;

@@ -90,6 +90,7 @@ int64_t ComparedElements(const Entry& entry) {
   switch (entry.verb) {
     case Verb::kBarrier:
     case Verb::kSplit:
+    case Verb::kAllocateShared:
       return 0;
     case Verb::kAllToAllRows:
       return entry.send.shape().row_elements();
@@ -118,7 +119,10 @@ absl::Status CheckRowsMatch(std::span<const Entry> entries) {
 }  // namespace
 
 std::string Describe(const Entry& entry) {
-  if (entry.verb == Verb::kBarrier || entry.verb == Verb::kSplit) return Name(entry.verb);
+  if (entry.verb == Verb::kBarrier || entry.verb == Verb::kSplit ||
+      entry.verb == Verb::kAllocateShared) {
+    return Name(entry.verb);
+  }
   std::string text = absl::StrCat(Name(entry.verb), " ", Name(entry.receive.dtype()), " ",
                                   entry.receive.shape().ToString());
   if (entry.verb == Verb::kBroadcast) absl::StrAppend(&text, " from root ", entry.root);
@@ -154,7 +158,9 @@ void Move(std::span<const Entry> entries) {
     case Verb::kAllToAllRows:
       return MoveAllToAll(entries);
     case Verb::kSplit:
-      EQ_CHECK(false) << "a split has no bytes to move";
+    case Verb::kAllocateShared:
+    case Verb::kExchangeWrites:
+      EQ_CHECK(false) << Name(entries[0].verb) << " has no bytes to move";
   }
 }
 

@@ -14,7 +14,9 @@
 
 namespace equipoise::comm {
 
-struct SplitRequest;  // see group.h
+// See group.h.
+struct SplitRequest;
+struct MemoryRequest;
 
 // One rank's arguments to one collective. Verbs with one tensor use `receive`.
 struct Entry {
@@ -26,6 +28,7 @@ struct Entry {
   int root = 0;
   ReduceOp op = ReduceOp::kSum;
   SplitRequest* split = nullptr;
+  MemoryRequest* memory = nullptr;
 };
 
 // "AllReduce F32 [3, 4]".
@@ -37,7 +40,8 @@ absl::Status CheckCompatible(std::span<const Entry> entries);
 
 // Moves the bytes of one collective between all ranks' tensors, on the calling thread. Sums run in
 // rank order, block by block, so that memory is touched once and nothing is allocated.
-// REQUIRES: CheckCompatible(entries) is OK, the verb is not kSplit, no tensor is in use elsewhere.
+// REQUIRES: CheckCompatible(entries) is OK, the verb moves bytes (a split does not), no tensor is
+// in use elsewhere.
 void Move(std::span<const Entry> entries);
 
 }  // namespace equipoise::comm

@@ -24,6 +24,9 @@ std::vector<int64_t> Values(const RowMatrix& rows) {
   return values;
 }
 
+constexpr NodeTransport kMessages = NodeTransport::kMessages;
+constexpr NodeTransport kShared = NodeTransport::kSharedMemory;
+
 Topology Nodes(std::vector<int> node_of_rank) { return *Topology::FromNodes(node_of_rank); }
 
 // A byte costs 1, 10 and 100 seconds, a message a thousand times as much (none inside a rank).
@@ -46,7 +49,7 @@ ExchangeRows TwoByTwo() {
 }
 
 TEST(ExchangeCost, FlatSendsCopiesStraight) {
-  const ExchangeTraffic traffic = FlatTraffic(TwoByTwo());
+  const ExchangeTraffic traffic = FlatTraffic(Nodes({0, 0, 1, 1}), TwoByTwo(), kMessages);
   ASSERT_EQ(traffic.phases.size(), 1u);
   EXPECT_EQ(Values(traffic.phases[0]), Values(TwoByTwo().copies));
   // Copies made to send and sorted where they arrive.
@@ -54,7 +57,7 @@ TEST(ExchangeCost, FlatSendsCopiesStraight) {
 }
 
 TEST(ExchangeCost, TwoLevelPassesThroughDoors) {
-  const ExchangeTraffic traffic = TwoLevelTraffic(Nodes({0, 0, 1, 1}), TwoByTwo());
+  const ExchangeTraffic traffic = TwoLevelTraffic(Nodes({0, 0, 1, 1}), TwoByTwo(), kMessages);
   ASSERT_EQ(traffic.phases.size(), 2u);
   // Rank 0's copies for rank 2 stay on rank 0, their door; those for ranks 1 and 3 go to rank 1.
   EXPECT_EQ(Values(traffic.phases[0]),
@@ -66,13 +69,13 @@ TEST(ExchangeCost, TwoLevelPassesThroughDoors) {
 }
 
 TEST(ExchangeCost, TwoLevelOnOneNodeIsFlat) {
-  const ExchangeTraffic traffic = TwoLevelTraffic(Nodes({0, 0, 0, 0}), TwoByTwo());
+  const ExchangeTraffic traffic = TwoLevelTraffic(Nodes({0, 0, 0, 0}), TwoByTwo(), kMessages);
   ASSERT_EQ(traffic.phases.size(), 1u);
   EXPECT_EQ(Values(traffic.phases[0]), Values(TwoByTwo().copies));
 }
 
 TEST(ExchangeCost, MulticastCrossesToANodeOnce) {
-  const ExchangeTraffic traffic = MulticastTraffic(Nodes({0, 0, 1, 1}), TwoByTwo());
+  const ExchangeTraffic traffic = MulticastTraffic(Nodes({0, 0, 1, 1}), TwoByTwo(), kMessages);
   ASSERT_EQ(traffic.phases.size(), 2u);
   EXPECT_EQ(Values(traffic.phases[0]),
             (std::vector<int64_t>{1, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 2}));
@@ -83,6 +86,23 @@ TEST(ExchangeCost, MulticastCrossesToANodeOnce) {
   EXPECT_EQ(traffic.gathered, (std::vector<int64_t>{6 + 1 + 2, 2 + 1, 8 + 7, 4 + 2 + 7}));
 }
 
+TEST(ExchangeCost, WhatIsWrittenInPlaceIsNotGatheredBesides) {
+  const Topology topology = Nodes({0, 0, 1, 1});
+  const ExchangeTraffic flat = FlatTraffic(topology, TwoByTwo(), kShared);
+  EXPECT_EQ(Values(flat.phases[0]), Values(TwoByTwo().copies));
+  // Packed for the other node, and sorted where they come from there.
+  EXPECT_EQ(flat.gathered, (std::vector<int64_t>{7 + 3 + 2, 0, 7, 3 + 2}));
+  const ExchangeTraffic two_level = TwoLevelTraffic(topology, TwoByTwo(), kShared);
+  EXPECT_EQ(Values(two_level.phases[0]),
+            Values(TwoLevelTraffic(topology, TwoByTwo(), kMessages).phases[0]));
+  EXPECT_EQ(two_level.gathered, (std::vector<int64_t>{2, 0, 7, 3}));
+  const ExchangeTraffic multicast = MulticastTraffic(topology, TwoByTwo(), kShared);
+  EXPECT_EQ(multicast.gathered, (std::vector<int64_t>{6 + 2, 1, 7, 4 + 7}));
+  // All of it, on one node.
+  EXPECT_EQ(FlatTraffic(Nodes({0, 0, 0, 0}), TwoByTwo(), kShared).gathered,
+            (std::vector<int64_t>{0, 0, 0, 0}));
+}
+
 TEST(ExchangeCost, UnevenNodesShareDoors) {
   // Ranks 0, 1 and 2 on node 0, rank 3 alone on node 1: the door into node 1 is always rank 3, and
   // the one of node 0 for rank 3 (local rank 0) is rank 0.
@@ -91,12 +111,12 @@ TEST(ExchangeCost, UnevenNodesShareDoors) {
   rows.tokens_to_ranks = Matrix(4, {0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 2, 2, 0});
   rows.to_nodes = {0, 1, 0, 1, 0, 1, 3, 0};
   const Topology topology = Nodes({0, 0, 0, 1});
-  const ExchangeTraffic two_level = TwoLevelTraffic(topology, rows);
+  const ExchangeTraffic two_level = TwoLevelTraffic(topology, rows, kMessages);
   EXPECT_EQ(Values(two_level.phases[0]),
             (std::vector<int64_t>{2, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 11}));
   EXPECT_EQ(Values(two_level.phases[1]),
             (std::vector<int64_t>{0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5, 6, 0}));
-  const ExchangeTraffic multicast = MulticastTraffic(topology, rows);
+  const ExchangeTraffic multicast = MulticastTraffic(topology, rows, kMessages);
   EXPECT_EQ(Values(multicast.phases[0]),
             (std::vector<int64_t>{0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 3, 0, 0, 0}));
   EXPECT_EQ(Values(multicast.phases[1]),
@@ -149,18 +169,21 @@ TEST(ExchangeCost, SecondsOfWholeTransfers) {
   const Topology topology = Nodes({0, 0, 1, 1});
   const LinkModel links = RoundLinks();
   // Across: 7 + 3 rows from node 0, two messages of rank 0. Gathered: 13.
-  EXPECT_EQ(TransferSeconds(topology, links, FlatTraffic(TwoByTwo()), 1.0), 2e5 + 1000.0 + 13.0);
+  EXPECT_EQ(TransferSeconds(topology, links,
+                            FlatTraffic(Nodes({0, 0, 1, 1}), TwoByTwo(), kMessages), 1.0),
+            2e5 + 1000.0 + 13.0);
   // Inside: rank 0 keeps 7 and sends 4, a message; across: 10 rows, a message a rank; 33 gathered.
-  EXPECT_EQ(TransferSeconds(topology, links, TwoLevelTraffic(topology, TwoByTwo()), 1.0),
+  EXPECT_EQ(TransferSeconds(topology, links, TwoLevelTraffic(topology, TwoByTwo(), kMessages), 1.0),
             (1e4 + 40.0 + 7.0) + (1e5 + 1000.0) + 33.0);
   // Across: 5 rows; inside: rank 2 keeps 5 and sends 3; 15 gathered.
-  EXPECT_EQ(TransferSeconds(topology, links, MulticastTraffic(topology, TwoByTwo()), 1.0),
-            (1e5 + 500.0) + (1e4 + 30.0 + 5.0) + 15.0);
+  EXPECT_EQ(
+      TransferSeconds(topology, links, MulticastTraffic(topology, TwoByTwo(), kMessages), 1.0),
+      (1e5 + 500.0) + (1e4 + 30.0 + 5.0) + 15.0);
 }
 
 TEST(ExchangeCost, SumsByLinkAndByNode) {
   const Topology topology = Nodes({0, 0, 1, 1});
-  const RowMatrix rows = TotalRows(MulticastTraffic(topology, TwoByTwo()));
+  const RowMatrix rows = TotalRows(MulticastTraffic(topology, TwoByTwo(), kMessages));
   EXPECT_EQ(RowsByLink(topology, rows),
             (std::array<int64_t, 4>{1 + 5 + 2 + 2, 1 + 2 + 3, 5 + 2, 0}));
   EXPECT_EQ(RowsBetweenNodes(topology, rows), (std::vector<int64_t>{1 + 1 + 2, 5, 2, 8 + 4}));
