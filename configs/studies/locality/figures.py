@@ -27,7 +27,7 @@ TWINS = {"softmax_local": "softmax", "lpr_local": "lpr", "lpr_auto": "lpr_dedup"
 # The same for loss.
 LOSS_TWINS = {"softmax_loss": "softmax", "softmax_local": "softmax", "lpr_local": "lpr",
               "lpr_groups": "lpr", "lpr_quota": "lpr", "lpr_domains": "lpr",
-              "lpr_domains_local": "lpr_domains", "lpr_domains_local_90": "lpr_domains"}
+              "lpr_domains_local": "lpr_domains", "lpr_domains_local_93": "lpr_domains"}
 
 
 def trials(folder):
