@@ -169,8 +169,8 @@ class ExpertExchange {
 
   // How rows travel inside nodes, as far as there is memory for it.
   comm::NodeTransport inside_nodes() const {
-    return node_memory_ == nullptr ? comm::NodeTransport::kMessages
-                                   : comm::NodeTransport::kSharedMemory;
+    return node_memory_ != nullptr && node_memory_->available() ? comm::NodeTransport::kSharedMemory
+                                                                : comm::NodeTransport::kMessages;
   }
   // Bytes of this rank that the other ranks of its node can write.
   size_t node_memory_bytes() const { return node_memory_ == nullptr ? 0 : node_memory_->bytes(); }

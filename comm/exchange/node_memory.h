@@ -75,6 +75,8 @@ class NodeMemory {
   // own. Steps of a lane are numbered alike on all ranks.
   SharedWrites NextStep(int lane, std::vector<int64_t> bytes_to, std::span<const int> sources);
 
+  // False once memory could not be had.
+  bool available() const { return !exhausted_; }
   // Of this rank, in all slabs.
   size_t bytes() const { return ledger_.capacity(static_cast<size_t>(group_.rank())); }
 

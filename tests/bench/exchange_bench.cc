@@ -202,6 +202,7 @@ void Print(const Point& point, const std::vector<Result>& results, const std::st
     const double error = result.predicted / seconds - 1.0;
     totals.errors.push_back(std::abs(error));
     totals.median_errors.push_back(std::abs(result.predicted / Median(result.seconds) - 1.0));
+    if (result.transport != results.front().transport) continue;  // nor does "auto" choose there
     if (best == 0.0 || seconds < best) best = seconds;
     if (result.name == chosen) chosen_seconds = seconds;
     std::printf(

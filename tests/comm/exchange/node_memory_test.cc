@@ -131,6 +131,7 @@ TEST(NodeMemory, AllRanksDoWithoutWhenOneHasNone) {
         for (int again = 0; again < 3; ++again) {
           EQ_ASSIGN_OR_RETURN(const auto large, rank.Allocate(10000 - 3 * 64));
           EXPECT_EQ(large, nullptr);
+          EXPECT_FALSE(rank.memory->available());
         }
         small->of(rank.world.rank())[0] = std::byte{1};  // still there
         return absl::OkStatus();
