@@ -12,6 +12,9 @@ namespace equipoise::parallel {
 
 // Where logical nodes (routing/locality.h) meet machines.
 
+// Whether anything that is trained depends on how many nodes there are.
+bool PrefersNodes(const TrainOptions& options);
+
 // How many there are: as the options say, or, where they leave it open (0) and something prefers
 // nodes, as many as the job's machines. InvalidArgument when those are not equal runs of
 // neighbouring ranks, or more than the sequences.
@@ -21,10 +24,15 @@ absl::StatusOr<int> ResolveNodes(const comm::Topology& topology, const TrainOpti
 // owners where nodes are equal runs of them. options.model's number of nodes is resolved.
 absl::StatusOr<routing::ExpertPlacement> MakePlacement(const TrainOptions& options, int owners);
 
-// What does not lie where a preference takes it to be: sequences or experts on another machine than
-// their node. Empty where all is well, or all ranks are on one machine.
+// What makes tokens cross the network to experts of their own node: sequences on another machine
+// than some of their node's experts that they use, and these experts, each counted once. Empty
+// where there are none. options.model's number of nodes is resolved.
 std::string DescribeStrays(const comm::Topology& topology,
                            const routing::ExpertPlacement& placement, const TrainOptions& options);
+
+// Preferences that do nothing because there is one node, why, and what to set; empty if there are
+// none. `nodes`: the resolved number; `asked`: the configuration's, 0 for the machines.
+std::string DescribeIdlePreferences(const TrainOptions& options, int nodes, int asked);
 
 }  // namespace equipoise::parallel
 

@@ -229,8 +229,9 @@ class Restorer {
         return Refuse("layer ", layers_[i], " of router ", there.kind, " has a ", here.name, " of ",
                       segment.size, " values for ", segment.meaning, " there, and of ", here.size,
                       " for ", here.meaning, " here, where it would mean something ",
-                      "else. Give the router the settings it was saved with, or take the ",
-                      here.name, " out");
+                      "else. Give the router the settings it was saved with",
+                      here.name == "home_bias" ? ", the moe.locality.nodes among them" : "",
+                      ", or take the ", here.name, " out");
       }
       const auto from = states_[i].begin() + at->second.second;
       to = std::copy(from, from + here.size, to);

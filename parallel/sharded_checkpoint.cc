@@ -10,6 +10,7 @@
 #include "core/base/status_macros.h"
 #include "nlohmann/json.hpp"
 #include "parallel/data_record.h"
+#include "parallel/node_record.h"
 #include "parallel/text_exchange.h"
 
 namespace equipoise::parallel {
@@ -152,6 +153,7 @@ absl::Status ShardedCheckpoint::Commit(const std::string& path, const TrainPosit
   manifest.state["samples_seen"] = position.samples_seen;
   RecordRouters(step_.model(), step_.statistics(), manifest);
   RecordData(options_.data, manifest);
+  if (options_.nodes.has_value()) RecordNodes(*options_.nodes, manifest);
   EQ_ASSIGN_OR_RETURN(const std::vector<ExpectedTensor> tensors, ExpectedTensors(expected));
   EQ_RETURN_IF_ERROR(CheckComplete(manifest, options_.model, tensors, path));
   return directory_.Commit(path, manifest).status();

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -41,7 +42,8 @@ class ShardedCheckpoint {
     // Figures that decide tensors' shapes, to explain a mismatch: {"hidden", 256}, ...
     std::map<std::string, int64_t> model;
     std::map<std::string, int64_t> layout;
-    RunData data = {};  // of the first rank
+    RunData data = {};              // of the first rank
+    std::optional<int> nodes = {};  // see parallel/node_record.h
   };
   ShardedCheckpoint(FileSystem& files, CheckpointDirectory& directory, TrainStep& step,
                     Options options)

@@ -131,6 +131,7 @@ class TrainStep {
   // empty.
   const routing::LocalityOptions& locality() const { return options_.model.moe.router.locality; }
   const std::string& stray_warning() const { return stray_warning_; }
+  const comm::Topology& topology() const { return topology_; }  // of the world
   const Context& context() const { return context_; }
 
  private:

@@ -9,14 +9,17 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "comm/collectives.h"
 #include "core/base/check.h"
 #include "core/base/status_macros.h"
 #include "core/data/fingerprint.h"
 #include "core/data/token_layout.h"
+#include "core/device/context.h"
 #include "parallel/data_record.h"
+#include "parallel/logical_nodes.h"
 #include "parallel/model_flops.h"
+#include "parallel/node_record.h"
+#include "parallel/resume_choice.h"
 #include "parallel/step_report.h"
 #include "parallel/text_exchange.h"
 #include "parallel/train_samples.h"
@@ -25,6 +28,8 @@ namespace equipoise::parallel {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+constexpr size_t kSetupWorkspaceBytes = size_t{1} << 24;
 
 double SecondsSince(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -47,12 +52,13 @@ class Trainer {
  private:
   bool first_rank() const { return world_.rank() == 0; }
   void MapValidationDomains();
-  void WarnOfIdleOwners();
+  void Warn(const std::vector<std::string>& warnings);
+  void WarnOfLayout(int asked_nodes);
+  absl::Status FindCheckpoint(Device& device);
+  absl::Status TakeNodes(const Checkpoint& checkpoint);
   absl::Status TakeFingerprint();
   absl::Status CheckData(const Checkpoint& checkpoint);
-  absl::StatusOr<std::string> ChooseCheckpoint();
-  void WarnOfNewer(std::optional<int64_t> step, const CheckpointListing& listing);
-  absl::Status Load(const std::string& path);
+  absl::Status Load(const Checkpoint& checkpoint);
   absl::StatusOr<StepRecord> RunStep();
   absl::StatusOr<ValidationRecord> Validate();
   absl::Status Save(bool last);
@@ -62,9 +68,11 @@ class Trainer {
   StepRecord Report(const StepResult& result, double seconds);
 
   comm::Communicator& world_;
-  const TrainOptions& options_;
+  TrainOptions options_;  // with the checkpoint's number of nodes, if they leave it open
   const TrainRun& run_;
   CheckpointDirectory directory_;
+  std::optional<Checkpoint> found_;  // to go on from, until it is loaded
+  std::optional<int> recorded_nodes_;
   std::unique_ptr<TrainStep> step_;
   std::unique_ptr<ShardedCheckpoint> checkpoint_;
   std::unique_ptr<ValidationWindows> windows_;
@@ -86,6 +94,8 @@ absl::Status Trainer::Prepare(Device& device) {
   const int train_domains = run_.data->num_domains();
   for (int d = 0; d < train_domains; ++d) domains_.push_back(run_.data->domain_name(d));
   if (run_.validation_data != nullptr) MapValidationDomains();
+  const int asked_nodes = options_.model.moe.router.locality.num_nodes;
+  EQ_RETURN_IF_ERROR(FindCheckpoint(device));
   EQ_ASSIGN_OR_RETURN(
       step_, TrainStep::Create(device, world_, options_, static_cast<int>(domains_.size())));
   EQ_ASSIGN_OR_RETURN(samples_,
@@ -94,7 +104,7 @@ absl::Status Trainer::Prepare(Device& device) {
     windows_ =
         std::make_unique<ValidationWindows>(run_.validation_data, options_.validation.sequences);
   }
-  WarnOfIdleOwners();
+  WarnOfLayout(asked_nodes);
   if (options_.model.dtype == DType::kF32) {
     EQ_ASSIGN_OR_RETURN(gemm_rate_, MeasureGemmRate(world_, step_->context()));
   }
@@ -102,6 +112,7 @@ absl::Status Trainer::Prepare(Device& device) {
   ShardedCheckpoint::Options checkpoint;
   checkpoint.data = data_;
   checkpoint.config_hash = run_.config_hash;
+  if (PrefersNodes(options_)) checkpoint.nodes = step_->locality().num_nodes;
   const ModelOptions& model = options_.model;
   checkpoint.model = {{"vocabulary", model.vocabulary},
                       {"hidden", model.hidden},
@@ -130,73 +141,75 @@ void Trainer::MapValidationDomains() {
   }
 }
 
-void Trainer::WarnOfIdleOwners() {
+void Trainer::Warn(const std::vector<std::string>& warnings) {
+  if (run_.observer == nullptr) return;
+  for (const std::string& warning : warnings) run_.observer->OnWarning(warning);
+}
+
+// What of the layout does not serve the experiment, and what of the experiment does nothing.
+void Trainer::WarnOfLayout(int asked_nodes) {
+  const int machines = step_->topology().num_nodes();
+  if (recorded_nodes_.has_value() && asked_nodes == 0 && *recorded_nodes_ != machines) {
+    Warn({absl::StrCat("moe.locality goes on with the ", *recorded_nodes_,
+                       *recorded_nodes_ == 1 ? " node of " : " nodes of ", found_->path,
+                       ", although the job has ", machines,
+                       machines == 1 ? " machine" : " machines")});
+  }
+  if (!step_->stray_warning().empty()) Warn({step_->stray_warning()});
+  const std::string idle_preferences =
+      DescribeIdlePreferences(options_, step_->locality().num_nodes, asked_nodes);
+  if (!idle_preferences.empty()) Warn({idle_preferences});
   const routing::ExpertPlacement& placement = step_->placement();
   int idle = 0;
   for (int owner = 0; owner < placement.num_owners(); ++owner) {
     if (placement.num_experts_of(owner) == 0) ++idle;
   }
-  if (run_.observer != nullptr && !step_->stray_warning().empty()) {
-    run_.observer->OnWarning(step_->stray_warning());
-  }
-  if (idle == 0 || run_.observer == nullptr || step_->model().routers().empty()) return;
-  run_.observer->OnWarning(absl::StrCat(idle, " of the ", placement.num_owners(),
-                                        " ranks that share the experts own none; a smaller "
-                                        "layout.expert_parallel puts them to work"));
+  if (idle == 0 || step_->model().routers().empty()) return;
+  Warn({absl::StrCat(idle, " of the ", placement.num_owners(),
+                     " ranks that share the experts own none; a smaller "
+                     "layout.expert_parallel puts them to work")});
 }
 
-// The directory to resume from, empty for none; on the first rank, which alone looks.
-absl::StatusOr<std::string> Trainer::ChooseCheckpoint() {
+// Before there is a model: the checkpoint may say how many nodes it has.
+absl::Status Trainer::FindCheckpoint(Device& device) {
+  EQ_ASSIGN_OR_RETURN(const auto workspace, Workspace::Create(device, kSetupWorkspaceBytes));
+  const std::unique_ptr<Stream> stream = MakeCpuStream();
+  const Context context = {&device, stream.get(), workspace.get(), workspace.get()};
+  absl::StatusOr<ResumeChoice> chosen = ResumeChoice();
+  if (first_rank()) chosen = ChooseCheckpoint(directory_, options_.checkpoint.resume);
+  const comm::WaitOptions choice = {.name = "choice of a checkpoint"};
+  EQ_RETURN_IF_ERROR(comm::AgreeOnStatus(world_, context, chosen.status(), choice));
+  Warn(chosen->warnings);
+  EQ_ASSIGN_OR_RETURN(const std::string path,
+                      BroadcastText(world_, context, chosen->path, 0, choice));
+  if (path.empty()) return absl::OkStatus();
+  absl::StatusOr<Checkpoint> checkpoint = OpenCheckpoint(*run_.files, path);
+  absl::Status status = checkpoint.status();
+  if (status.ok()) status = TakeNodes(*checkpoint);
+  EQ_RETURN_IF_ERROR(
+      comm::AgreeOnStatus(world_, context, status, {.name = "opening a checkpoint"}));
+  found_ = *std::move(checkpoint);
+  return absl::OkStatus();
+}
+
+absl::Status Trainer::TakeNodes(const Checkpoint& checkpoint) {
+  if (!PrefersNodes(options_)) return absl::OkStatus();
   const std::string& resume = options_.checkpoint.resume;
-  EQ_ASSIGN_OR_RETURN(const CheckpointListing listing, directory_.List());
-  if (resume == "never") {
-    WarnOfNewer(0, listing);
-    return std::string();
-  }
-  if (resume != "auto" && resume != "must") {
-    WarnOfNewer(StepOfCheckpointName(BaseNameOf(resume)), listing);
-    return resume;
-  }
-  if (!listing.complete.empty()) {
-    if (run_.observer != nullptr) {
-      for (const std::string& problem : listing.problems) run_.observer->OnWarning(problem);
-    }
-    return listing.complete.front().path;
-  }
-  // What is left of them, and the curve, would be lost by starting over.
-  if (!listing.problems.empty()) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "'", directory_.path(),
-        "' has checkpoints, but none that is complete: ", absl::StrJoin(listing.problems, "; "),
-        ". Nothing was changed. To start over, set checkpoint.resume to \"never\" and give the run "
-        "a new --run_dir, or delete that folder"));
-  }
-  if (resume == "must") {
-    return absl::NotFoundError(absl::StrCat("checkpoint.resume is \"must\", but ",
-                                            directory_.path(), " holds no complete checkpoint"));
-  }
-  return std::string();
-}
-
-// Who goes back to an older checkpoint should know that "auto" would take the newest again.
-void Trainer::WarnOfNewer(std::optional<int64_t> step, const CheckpointListing& listing) {
-  if (run_.observer == nullptr || !step.has_value() || listing.complete.empty()) return;
-  const Checkpoint& newest = listing.complete.front();
-  if (newest.step <= *step) return;
-  run_.observer->OnWarning(absl::StrCat("starting after step ", *step, " although ", newest.path,
-                                        " is newer; remove it unless a later resume: \"auto\" "
-                                        "shall go on from there"));
+  int& nodes = options_.model.moe.router.locality.num_nodes;
+  EQ_ASSIGN_OR_RETURN(const NodeChoice choice,
+                      ChooseNodes(checkpoint, nodes, resume != "auto" && resume != "must"));
+  nodes = choice.nodes;
+  recorded_nodes_ = choice.recorded;
+  if (!choice.warning.empty()) Warn({choice.warning});
+  return absl::OkStatus();
 }
 
 absl::Status Trainer::Resume() {
-  absl::StatusOr<std::string> chosen = std::string();
-  if (first_rank()) chosen = ChooseCheckpoint();
-  const Context& context = step_->context();
-  const comm::WaitOptions choice = {.name = "choice of a checkpoint"};
-  EQ_RETURN_IF_ERROR(comm::AgreeOnStatus(world_, context, chosen.status(), choice));
-  EQ_ASSIGN_OR_RETURN(const std::string path, BroadcastText(world_, context, *chosen, 0, choice));
-  if (!path.empty()) {
-    EQ_RETURN_IF_ERROR(Load(path));
+  std::string path;
+  if (found_.has_value()) {
+    path = found_->path;
+    EQ_RETURN_IF_ERROR(Load(*found_));
+    found_.reset();
   }
   if (run_.observer != nullptr) run_.observer->OnStart(position_.step, path);
   summary_.first_step = position_.step + 1;
@@ -224,27 +237,22 @@ absl::Status Trainer::TakeFingerprint() {
 absl::Status Trainer::CheckData(const Checkpoint& checkpoint) {
   EQ_ASSIGN_OR_RETURN(const std::vector<std::string> warnings,
                       CheckSameData(checkpoint, data_, options_.allow_other_data));
-  if (run_.observer == nullptr) return absl::OkStatus();
-  for (const std::string& warning : warnings) run_.observer->OnWarning(warning);
+  Warn(warnings);
   return absl::OkStatus();
 }
 
-absl::Status Trainer::Load(const std::string& path) {
-  const absl::StatusOr<Checkpoint> checkpoint = OpenCheckpoint(*run_.files, path);
-  absl::Status status = checkpoint.status();
-  if (status.ok() && first_rank()) status = CheckData(*checkpoint);
-  EQ_RETURN_IF_ERROR(
-      comm::AgreeOnStatus(world_, step_->context(), status, {.name = "opening a checkpoint"}));
-  const absl::StatusOr<TrainPosition> position = checkpoint_->Load(*checkpoint);
+absl::Status Trainer::Load(const Checkpoint& checkpoint) {
+  const absl::Status status = first_rank() ? CheckData(checkpoint) : absl::OkStatus();
+  EQ_RETURN_IF_ERROR(comm::AgreeOnStatus(world_, step_->context(), status,
+                                         {.name = "comparing a checkpoint's data"}));
+  const absl::StatusOr<TrainPosition> position = checkpoint_->Load(checkpoint);
   if (position.status().code() == absl::StatusCode::kDataLoss) {
     return absl::FailedPreconditionError(
-        absl::StrCat(position.status().message(), "; the checkpoint ", path,
+        absl::StrCat(position.status().message(), "; the checkpoint ", checkpoint.path,
                      " is damaged: remove it to resume from an older one"));
   }
   EQ_RETURN_IF_ERROR(position.status());
-  if (run_.observer != nullptr) {
-    for (const std::string& warning : checkpoint_->warnings()) run_.observer->OnWarning(warning);
-  }
+  Warn(checkpoint_->warnings());
   position_ = *position;
   saved_step_ = position_.step;
   return absl::OkStatus();

@@ -266,12 +266,40 @@ TEST(LogicalNodesTest, TextByNodeIsByMachineToo) {
 }
 
 TEST(LogicalNodesTest, WarnsOfWhatLiesElsewhere) {
-  const Case of = {"", "top_k", Preferring(2)};
-  // Every machine holds all experts: half of each copy of them is not where it is thought to be.
-  const auto run = Train(of, {4, 2, 1, false, {0, 0, 1, 1}});
-  ASSERT_TRUE(run.ok()) << run.status();
-  EXPECT_NE(run->warning.find("0 of 13 sequences and 8 of 16 experts"), std::string::npos)
-      << run->warning;
+  const auto warning = [](int nodes, const Layout& layout) {
+    const auto run = Train({"", "top_k", Preferring(nodes)}, layout);
+    EXPECT_TRUE(run.ok()) << run.status();
+    return run.ok() ? run->warning : "";
+  };
+  const auto expect = [](const std::string& text, const std::string& part) {
+    EXPECT_NE(text.find(part), std::string::npos) << text;
+  };
+  // The second of three nodes straddles the machines with all its sequences and experts.
+  expect(warning(3, {4, 4, 1, false, {0, 0, 1, 1}}),
+         "4 of 13 sequences have experts of their node on another machine, 3 of 8 experts in all");
+  expect(warning(2, {4, 4, 1, false, {0, 1, 0, 1}}), "13 of 13 sequences have experts");
+  // Every machine holds all experts, or two whole nodes: nothing that stays at home crosses.
+  EXPECT_EQ(warning(2, {4, 2, 1, false, {0, 0, 1, 1}}), "");
+  EXPECT_EQ(warning(4, {4, 4, 1, false, {0, 0, 1, 1}}), "");
+  // Nor has a machine that holds half of two copies of the experts what its tokens need.
+  expect(warning(2, {4, 2, 1, false, {0, 1, 1, 0}}), "8 of 8 experts in all");
+}
+
+TEST(LogicalNodesTest, TellsWhatOneNodeLeavesIdle) {
+  TrainOptions options = OptionsFor({"", "top_k", Preferring(0)}, {});
+  options.data_by_node = true;
+  EXPECT_EQ(DescribeIdlePreferences(options, 1, 0),
+            "data.by_node, moe.locality.bias, moe.locality.loss have no effect: there is one node, "
+            "as moe.locality.nodes is 0, which takes the machines that the run begins on, and that "
+            "was one. Set moe.locality.nodes to 2 or more, in a --run_dir of its own");
+  EXPECT_EQ(DescribeIdlePreferences(options, 2, 0), "");
+  options.data_by_node = false;
+  options.model.moe.router.locality = {};
+  EXPECT_EQ(DescribeIdlePreferences(options, 1, 1), "");
+  options.model.moe.router.locality.quota.outgoing_share = 0.5;
+  EXPECT_EQ(DescribeIdlePreferences(options, 1, 1),
+            "moe.locality.quota has no effect: there is one node, as moe.locality.nodes says. Set "
+            "moe.locality.nodes to 2 or more, in a --run_dir of its own");
 }
 
 TEST(LogicalNodesTest, ExpertsAreSharedOutWithinNodes) {

@@ -90,7 +90,10 @@ TrainOutcome RunTraining(TrainSetting& setting, int ranks,
                         parallel::Train(*device, world, setting.options, run));
     return absl::OkStatus();
   };
-  outcome.status = comm::RunRanks(ranks, body, &outcome.statuses);
+  comm::ThreadWorld::Options world;
+  world.num_ranks = ranks;
+  world.node_of_rank = setting.machine_of_rank;
+  outcome.status = comm::RunRanks(world, body, &outcome.statuses);
   return outcome;
 }
 

@@ -39,6 +39,7 @@ struct TrainSetting {
   std::unique_ptr<TokenDataset> data;
   std::unique_ptr<TokenDataset> validation;
   InMemoryFileSystem files;
+  std::vector<int> machine_of_rank = {};  // empty: one machine
   // TrainRun::stop_requested of each rank.
   std::function<bool(int rank)> stop_requested;
 };
