@@ -23,6 +23,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr char kRunFile[] = "run.json";
+constexpr char kStatusFile[] = "STATUS.json";
 
 std::string FormatUtc(absl::Time time, const char* format) {
   return absl::FormatTime(format, time, absl::UTCTimeZone());
@@ -70,13 +71,17 @@ Json DescribeStart(const RunDirectoryOptions& options) {
   return start;
 }
 
-// run.json's object; an empty one if it is not there, or is only half of one.
-Json ReadRunJson(const FileSystem& file_system, const std::string& directory) {
-  const auto view = file_system.Map(JoinPath(directory, kRunFile));
+// The file's object; an empty one if it is not there, or is only half of one.
+Json ReadObject(const FileSystem& file_system, const std::string& path) {
+  const auto view = file_system.Map(path);
   if (!view.ok()) return Json::object();
   const std::string_view text = (*view)->text();
-  Json run = Json::parse(text.begin(), text.end(), nullptr, /*allow_exceptions=*/false);
-  return run.is_object() ? run : Json::object();
+  Json object = Json::parse(text.begin(), text.end(), nullptr, /*allow_exceptions=*/false);
+  return object.is_object() ? object : Json::object();
+}
+
+Json ReadRunJson(const FileSystem& file_system, const std::string& directory) {
+  return ReadObject(file_system, JoinPath(directory, kRunFile));
 }
 
 // run.json keeps every start of a run; one that cannot be read any more is begun anew.
@@ -143,7 +148,7 @@ absl::StatusOr<RunDirectory> RunDirectory::Create(FileSystem& file_system,
   EQ_RETURN_IF_ERROR(CheckRunDirectoryFormat(file_system, path));
   const RunDirectory directory(file_system, path);
   absl::Status status = WriteAll(file_system, path, options);
-  if (status.ok()) status = directory.WriteStatus({});
+  if (status.ok()) status = directory.WriteStatus({RunState::kRunning, "", directory.last_step()});
   if (!status.ok()) return Unusable(path, status);
   return directory;
 }
@@ -166,6 +171,12 @@ absl::StatusOr<std::unique_ptr<Logger>> RunDirectory::OpenLog(int rank,
   return std::make_unique<Logger>(rank, file, console_level);
 }
 
+int64_t RunDirectory::last_step() const {
+  const Json status = ReadObject(*file_system_, JoinPath(path_, kStatusFile));
+  const auto step = status.find("step");
+  return step != status.end() && step->is_number_integer() ? step->get<int64_t>() : 0;
+}
+
 absl::Status RunDirectory::WriteStatus(const RunStatus& status) const {
   constexpr const char* kStates[] = {"running", "finished", "failed", "stopped"};
   Json json;
@@ -173,7 +184,7 @@ absl::Status RunDirectory::WriteStatus(const RunStatus& status) const {
   json["reason"] = status.reason;
   json["step"] = status.step;
   json["time"] = FormatUtc(absl::Now(), "%Y-%m-%dT%H:%M:%SZ");
-  return WriteFileAtomically(*file_system_, JoinPath(path_, "STATUS.json"), Dump(json));
+  return WriteFileAtomically(*file_system_, JoinPath(path_, kStatusFile), Dump(json));
 }
 
 }  // namespace equipoise

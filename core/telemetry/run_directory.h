@@ -59,7 +59,7 @@ class RunDirectory {
   // calls this, the others Attach to its path. An error says what failed, where, the system's text,
   // and what to do; FailedPrecondition and nothing changed for a directory of a newer program.
   // Whether the run that was there may go on with this configuration is the caller's to check; the
-  // configuration of the last start is kept.
+  // configuration of the last start is kept, and STATUS.json keeps its step.
   static absl::StatusOr<RunDirectory> Create(FileSystem& file_system,
                                              const RunDirectoryOptions& options);
   // One that Create made on this or another rank; touches no disk.
@@ -74,6 +74,8 @@ class RunDirectory {
   absl::StatusOr<std::unique_ptr<Logger>> OpenLog(int rank, LogLevel console_level) const;
   // Replaces STATUS.json.
   absl::Status WriteStatus(const RunStatus& status) const;
+  // The last finished step, as STATUS.json has it; 0 if it has none.
+  int64_t last_step() const;
 
  private:
   RunDirectory(FileSystem& file_system, std::string path)

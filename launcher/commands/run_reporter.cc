@@ -65,7 +65,8 @@ RunReporter::RunReporter(FileSystem& files, const RunDirectory& directory, Logge
       logger_(logger),
       sinks_([this](const std::string& text) { OnWarning(text); }),
       telemetry_(options.telemetry),
-      starts_over_(options.train.checkpoint.resume == "never") {
+      starts_over_(options.train.checkpoint.resume == "never"),
+      step_(directory.last_step()) {
   ConsoleOptions console;
   console.out = stdout;
   console.progress_bar = ProgressBarOf(options.telemetry.progress);

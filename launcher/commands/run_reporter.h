@@ -33,7 +33,7 @@ class RunReporter final : public parallel::TrainObserver {
   void OnCheckpoint(int64_t step, const std::string& path, double seconds) override;
   void OnWarning(const std::string& text) override;
 
-  // The last step that was reported.
+  // The last step that was reported; until OnStart that of the run that is there already.
   int64_t step() const { return step_; }
   // The run is over; `text`: how it came.
   void OnEnd(const std::string& text) { Record(RunEvent::kEnd, text); }

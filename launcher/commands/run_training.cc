@@ -36,6 +36,7 @@ namespace {
 
 // How long the end of a run waits for somebody to read its summary.
 constexpr absl::Duration kSummaryPatience = absl::Seconds(2);
+constexpr char kLockFile[] = "LOCK";
 constexpr size_t kSetupWorkspaceBytes = size_t{1} << 24;
 
 // The ranks of the job and what set-up needs to talk to them.
@@ -86,17 +87,39 @@ absl::StatusOr<std::vector<std::string>> GatherHosts(Job& job) {
                                {.name = "names of the hosts"});
 }
 
-absl::StatusOr<RunDirectory> CreateDirectory(FileSystem& files, const RunDirectoryOptions& options,
+// The run directory and what keeps a second job out of it; held by the reporting rank.
+struct OwnDirectory {
+  RunDirectory directory;
+  RunLock lock;
+};
+
+absl::Status CheckDirectory(FileSystem& files, const std::string& path,
+                            const LoadedConfig& config) {
+  EQ_RETURN_IF_ERROR(CheckRunDirectoryFormat(files, path));
+  return CheckSameExperiment(files, path, config.experiment);
+}
+
+// A run that is there belongs to whoever holds its lock: nothing of it is written before. It is
+// checked first, as a lock is a file too, and again when nobody else can change it any more.
+absl::StatusOr<OwnDirectory> CreateDirectory(FileSystem& files, const RunDirectoryOptions& options,
                                              const LoadedConfig& config) {
-  if (!options.path.empty()) {
-    EQ_RETURN_IF_ERROR(CheckRunDirectoryFormat(files, options.path));
-    EQ_RETURN_IF_ERROR(CheckSameExperiment(options.path, config.experiment));
+  const std::string& path = options.path;
+  absl::StatusOr<RunLock> lock = absl::NotFoundError("not taken yet");
+  if (!path.empty()) EQ_RETURN_IF_ERROR(CheckDirectory(files, path, config));
+  if (!path.empty() && files.Exists(JoinPath(path, kResolvedConfigFile))) {
+    lock = RunLock::Take(JoinPath(path, kLockFile));
+    if (absl::IsFailedPrecondition(lock.status())) return lock.status();
+    EQ_RETURN_IF_ERROR(CheckDirectory(files, path, config));
   }
-  return RunDirectory::Create(files, options);
+  // Where nothing can be written, this says so best.
+  EQ_ASSIGN_OR_RETURN(RunDirectory directory, RunDirectory::Create(files, options));
+  if (!lock.ok()) lock = RunLock::Take(JoinPath(directory.path(), kLockFile));
+  EQ_RETURN_IF_ERROR(lock.status());
+  return OwnDirectory{std::move(directory), *std::move(lock)};
 }
 
 // Makes the run directory on the reporting rank and tells the others where it is.
-absl::StatusOr<RunDirectory> MakeRunDirectory(Job& job, FileSystem& files,
+absl::StatusOr<OwnDirectory> MakeRunDirectory(Job& job, FileSystem& files,
                                               const LoadedConfig& config, const std::string& path,
                                               const Invocation& invocation) {
   RunDirectoryOptions options;
@@ -110,28 +133,22 @@ absl::StatusOr<RunDirectory> MakeRunDirectory(Job& job, FileSystem& files,
   options.start_time = absl::Now();
   EQ_ASSIGN_OR_RETURN(options.hosts, GatherHosts(job));
   std::string made;
+  RunLock lock;
   const comm::WaitOptions made_by_first = {.name = "run directory"};
   absl::Status status;
   if (job.reports()) {
-    const absl::StatusOr<RunDirectory> directory = CreateDirectory(files, options, config);
-    status = directory.status();
-    if (directory.ok()) made = directory->path();
+    absl::StatusOr<OwnDirectory> own = CreateDirectory(files, options, config);
+    status = own.status();
+    if (own.ok()) {
+      made = own->directory.path();
+      lock = std::move(own->lock);
+    }
   }
   EQ_RETURN_IF_ERROR(WithExitCode(
       comm::AgreeOnStatus(job.world(), job.context(), status, made_by_first), ExitCode::kConfig));
   EQ_ASSIGN_OR_RETURN(made,
                       parallel::BroadcastText(job.world(), job.context(), made, 0, made_by_first));
-  return RunDirectory::Attach(files, made);
-}
-
-// Keeps a second job out of the run directory; held by the reporting rank.
-absl::StatusOr<RunLock> TakeLock(Job& job, const RunDirectory& directory) {
-  absl::StatusOr<RunLock> lock = RunLock();
-  if (job.reports()) lock = RunLock::Take(JoinPath(directory.path(), "LOCK"));
-  EQ_RETURN_IF_ERROR(WithExitCode(comm::AgreeOnStatus(job.world(), job.context(), lock.status(),
-                                                      {.name = "lock of the run directory"}),
-                                  ExitCode::kConfig));
-  return lock;
+  return OwnDirectory{RunDirectory::Attach(files, made), std::move(lock)};
 }
 
 // Every node reads its own copy of the configuration's files: they must say the same.
@@ -235,7 +252,6 @@ absl::Status TrainIn(Job& job, FileSystem& files, const RunDirectory& directory,
   run.stop_requested = [&signals] { return signals.first() != 0; };
   std::unique_ptr<RunReporter> reporter;
   if (job.reports()) {
-    WriteStatus(directory, logger, {RunState::kRunning, "", 0});
     reporter = std::make_unique<RunReporter>(files, directory, logger, config.options);
     run.observer = reporter.get();
   }
@@ -269,9 +285,9 @@ absl::Status RunTraining(const LoadedConfig& config, const std::string& run_dire
                                                       {.name = "opening the corpus"}),
                                   ExitCode::kData));
   const std::unique_ptr<FileSystem> files = NewPosixFileSystem();
-  EQ_ASSIGN_OR_RETURN(const RunDirectory directory,
+  EQ_ASSIGN_OR_RETURN(const OwnDirectory own,
                       MakeRunDirectory(job, *files, config, run_directory, invocation));
-  EQ_ASSIGN_OR_RETURN(const RunLock lock, TakeLock(job, directory));
+  const RunDirectory& directory = own.directory;
   absl::StatusOr<std::unique_ptr<Logger>> logger =
       directory.OpenLog(job.world().rank(), LogLevel::kError);
   EQ_RETURN_IF_ERROR(WithExitCode(comm::AgreeOnStatus(job.world(), job.context(), logger.status(),

@@ -105,6 +105,24 @@ TEST(RunDirectoryTest, ADirectoryOfANewerProgramIsLeftAlone) {
   EXPECT_TRUE(RunDirectory::Create(disk, options).ok());
 }
 
+TEST(RunDirectoryTest, AStartKeepsTheLastStep) {
+  InMemoryFileSystem disk;
+  RunDirectoryOptions options = Sample();
+  options.path = "/r";
+  const auto run = RunDirectory::Create(disk, options);
+  ASSERT_TRUE(run.ok());
+  EXPECT_EQ(run->last_step(), 0);
+  ASSERT_TRUE(run->WriteStatus({RunState::kFinished, "", 12}).ok());
+  const auto again = RunDirectory::Create(disk, options);
+  ASSERT_TRUE(again.ok());
+  EXPECT_EQ(again->last_step(), 12);
+  EXPECT_EQ(json::parse(Read(disk, "/r/STATUS.json"))["state"], "running");
+  for (const char* text : {"", "{\"step\": ", "[]", "{\"step\": \"x\"}"}) {
+    ASSERT_TRUE(WriteFileAtomically(disk, "/r/STATUS.json", text).ok());
+    EXPECT_EQ(again->last_step(), 0) << text;
+  }
+}
+
 TEST(RunDirectoryTest, StatusIsReplaced) {
   InMemoryFileSystem disk;
   RunDirectoryOptions options = Sample();
