@@ -68,7 +68,18 @@ std::string PrometheusWriter::Format(const StepRecord& record, absl::Time now) c
 absl::Status PrometheusWriter::Write(const StepRecord& record) {
   if (record.validation.has_value()) validation_ = record.validation;
   const absl::Time now = options_.now();
-  if (now - written_ < options_.interval) return absl::OkStatus();
+  if (now - written_ < options_.interval) {
+    newest_ = record;
+    return absl::OkStatus();
+  }
+  return Replace(record, now);
+}
+
+absl::Status PrometheusWriter::Finish() {
+  return newest_.has_value() ? Replace(*newest_, options_.now()) : absl::OkStatus();
+}
+
+absl::Status PrometheusWriter::Replace(const StepRecord& record, absl::Time now) {
   written_ = now;
   // Not synced: a scrape that misses one is no loss, a disk that waits would be.
   const std::string path = FilePath(options_);
@@ -76,7 +87,9 @@ absl::Status PrometheusWriter::Write(const StepRecord& record) {
   EQ_ASSIGN_OR_RETURN(const auto file, file_system_.Create(temporary));
   EQ_RETURN_IF_ERROR(file->Append(Format(record, now)));
   EQ_RETURN_IF_ERROR(file->Close());
-  return file_system_.Rename(temporary, path);
+  EQ_RETURN_IF_ERROR(file_system_.Rename(temporary, path));
+  newest_.reset();
+  return absl::OkStatus();
 }
 
 absl::Status PrometheusWriter::WriteValidation(int64_t, int64_t, const ValidationRecord& record) {

@@ -18,7 +18,8 @@ namespace equipoise {
 
 // The newest step's scalars as a text file for the textfile collector of Prometheus' node_exporter:
 // gauges equipoise_FAMILY{run="...",LABEL="..."}. Replaced by a rename, so that a scrape never sees
-// half of it; at most every `interval`, because nobody scrapes more often. Not thread-safe.
+// half of it; at most every `interval`, because nobody scrapes more often, and at the end. Not
+// thread-safe.
 class PrometheusWriter final : public StepSink {
  public:
   struct Options {
@@ -34,15 +35,18 @@ class PrometheusWriter final : public StepSink {
   // Kept, and part of every file from then on.
   absl::Status WriteValidation(int64_t step, int64_t tokens_seen,
                                const ValidationRecord& record) override;
+  absl::Status Finish() override;
 
  private:
   PrometheusWriter(FileSystem& file_system, const Options& options)
       : file_system_(file_system), options_(options) {}
+  absl::Status Replace(const StepRecord& record, absl::Time now);
   std::string Format(const StepRecord& record, absl::Time now) const;
 
   FileSystem& file_system_;
   const Options options_;
   std::optional<ValidationRecord> validation_;
+  std::optional<StepRecord> newest_;  // while the file has an older step
   absl::Time written_ = absl::InfinitePast();
 };
 

@@ -6,6 +6,8 @@
 
 namespace equipoise {
 
+absl::Status StepSink::Finish() { return absl::OkStatus(); }
+
 void StepSinks::Add(std::string name, absl::StatusOr<std::unique_ptr<StepSink>> sink) {
   if (sink.ok()) {
     sinks_.push_back({std::move(name), *std::move(sink)});
@@ -22,6 +24,10 @@ void StepSinks::WriteValidation(int64_t step, int64_t tokens_seen, const Validat
   for (Named& named : sinks_) {
     Note(named, named.sink->WriteValidation(step, tokens_seen, record));
   }
+}
+
+void StepSinks::Finish() {
+  for (Named& named : sinks_) Note(named, named.sink->Finish());
 }
 
 void StepSinks::Note(Named& sink, const absl::Status& status) {

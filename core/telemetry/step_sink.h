@@ -24,6 +24,8 @@ class StepSink {
   // A validation outside a training step. Sinks that have no use for it do nothing.
   virtual absl::Status WriteValidation(int64_t step, int64_t tokens_seen,
                                        const ValidationRecord& record) = 0;
+  // The run has ended, well or not. Sinks that keep nothing back do nothing.
+  virtual absl::Status Finish();
 };
 
 // The sinks of a run. Telemetry never stops training: the first failure of each sink is a warning,
@@ -39,6 +41,7 @@ class StepSinks {
 
   void Write(const StepRecord& record);
   void WriteValidation(int64_t step, int64_t tokens_seen, const ValidationRecord& record);
+  void Finish();
 
   // Records that some sink lost.
   int64_t num_lost() const { return num_lost_; }

@@ -176,6 +176,11 @@ void RunReporter::OnCheckpoint(int64_t step, const std::string& path, double sec
   WriteStatus();
 }
 
+void RunReporter::OnEnd(const std::string& text) {
+  sinks_.Finish();
+  Record(RunEvent::kEnd, text);
+}
+
 void RunReporter::OnWarning(const std::string& text) {
   console_->Print(absl::StrCat("warning: ", text));
   logger_.Warning(text);

@@ -36,7 +36,7 @@ class RunReporter final : public parallel::TrainObserver {
   // The last step that was reported; until OnStart that of the run that is there already.
   int64_t step() const { return step_; }
   // The run is over; `text`: how it came.
-  void OnEnd(const std::string& text) { Record(RunEvent::kEnd, text); }
+  void OnEnd(const std::string& text);
 
  private:
   // Keeps the files of an earlier run in this directory from one that starts over on purpose.

@@ -122,6 +122,14 @@ TEST_F(SinksTest, PrometheusFileIsWholeAndNotWrittenTooOften) {
     }
   }
   EXPECT_THAT(text(), HasSubstr("equipoise_step{run=\"a\\\"b\"} 3\n"));
+  // The end of the run is not kept back.
+  ASSERT_TRUE(sink->Finish().ok());
+  EXPECT_THAT(text(), HasSubstr("equipoise_step{run=\"a\\\"b\"} 3\n"));
+  now_ += absl::Seconds(1);
+  ASSERT_TRUE(sink->Write(SampleRecord(4)).ok());
+  EXPECT_THAT(text(), HasSubstr("equipoise_step{run=\"a\\\"b\"} 3\n"));
+  ASSERT_TRUE(sink->Finish().ok());
+  EXPECT_THAT(text(), HasSubstr("equipoise_step{run=\"a\\\"b\"} 4\n"));
   EXPECT_EQ(disk_.List("/run/prom")->size(), 1U);
 }
 
