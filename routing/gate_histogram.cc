@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstddef>
+#include <iterator>
 #include <numeric>
 
 #include "core/base/check.h"
@@ -19,9 +21,14 @@ static_assert(kGateBinsPerDoubling == 1 << kMantissaBitsOfBin);
 // The exponent and the first two bits of the mantissa count the bins.
 constexpr int kFirstBin = (kLowestGateExponent + kExponentBias) * kGateBinsPerDoubling;
 
+// Eight units in the last place below 1: what dividing K gates by their sum may lose.
+constexpr float kRounding = 0x1p-21F;
+constexpr int kBinOfOne = 1 - kLowestGateExponent * kGateBinsPerDoubling;
+
 }  // namespace
 
 int GateBin(float gate) {
+  if (gate < 1.0F && gate >= 1.0F - kRounding) gate = 1.0F;
   const auto bits = std::bit_cast<int32_t>(gate);
   const int bin = (bits >> (kMantissaBits - kMantissaBitsOfBin)) - kFirstBin + 1;
   return std::clamp(bin, 0, kNumGateBins - 1);
@@ -37,6 +44,9 @@ double GateBinEdge(int bin) {
 
 double GateQuantile(std::span<const double> bins, double share) {
   const double total = std::accumulate(bins.begin(), bins.end(), 0.0);
+  const bool beyond_one =
+      std::any_of(bins.begin() + std::min<ptrdiff_t>(kBinOfOne + 1, std::ssize(bins)), bins.end(),
+                  [](double count) { return count > 0.0; });
   double below = 0.0;
   for (size_t bin = 0; bin < bins.size() && total > 0.0; ++bin) {
     if (bins[bin] == 0.0 || below + bins[bin] < share * total) {
@@ -45,7 +55,8 @@ double GateQuantile(std::span<const double> bins, double share) {
     }
     const double low = GateBinEdge(static_cast<int>(bin));
     const double width = GateBinEdge(static_cast<int>(bin) + 1) - low;
-    return low + width * (share * total - below) / bins[bin];
+    const double gate = low + width * (share * total - below) / bins[bin];
+    return beyond_one ? gate : std::min(gate, 1.0);
   }
   return 0.0;
 }

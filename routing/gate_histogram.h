@@ -18,12 +18,14 @@ inline constexpr int kHighestGateExponent = 2;
 inline constexpr int kNumGateBins =
     2 + kGateBinsPerDoubling * (kHighestGateExponent - kLowestGateExponent);
 
-// In [0, kNumGateBins). A negative gate is in the first bin.
+// In [0, kNumGateBins). A negative gate is in the first bin; one that misses 1 by rounding, 2^-21
+// at most, is in that of 1.
 int GateBin(float gate);
 // The least gate of a bin; 0 for the first. `bin` may be kNumGateBins: where the last would end.
 double GateBinEdge(int bin);
 
-// The gate that `share` of the copies are below, by what is known of it: linear inside its bin. 0
+// The gate that `share` of the copies are below, by what is known of it: linear inside its bin. At
+// most 1 where no copy is in a bin beyond that of 1: gates that add up to one are not more. 0
 // without copies. REQUIRES: share in [0, 1].
 double GateQuantile(std::span<const double> bins, double share);
 

@@ -33,7 +33,7 @@ TEST(GateHistogramTest, EveryGateIsInTheBinOfItsEdges) {
   for (int bin = 1; bin < kNumGateBins; ++bin) {
     const auto edge = static_cast<float>(GateBinEdge(bin));
     EXPECT_EQ(GateBin(edge), bin);
-    EXPECT_EQ(GateBin(std::nextafter(edge, 0.0F)), bin - 1);
+    EXPECT_EQ(GateBin(std::nextafter(edge, 0.0F)), edge == 1.0F ? bin : bin - 1);
   }
   const Philox random(StreamKey(3, "gates"));
   for (uint64_t i = 0; i < 20000; ++i) {
@@ -42,6 +42,8 @@ TEST(GateHistogramTest, EveryGateIsInTheBinOfItsEdges) {
   }
   const float infinity = std::numeric_limits<float>::infinity();
   EXPECT_EQ(GateBin(0.0F), 0);
+  EXPECT_EQ(GateBin(std::nextafter(1.0F, 0.0F)), 33) << "1 but for rounding";
+  EXPECT_EQ(GateBin(0.999999F), 32);
   EXPECT_EQ(GateBin(-0.0F), 0);
   EXPECT_EQ(GateBin(-3.0F), 0);
   EXPECT_EQ(GateBin(std::numeric_limits<float>::denorm_min()), 0);
@@ -86,7 +88,9 @@ TEST(GateHistogramTest, QuantilesLieInTheBinOfTheirGate) {
   std::vector<double> one(kNumGateBins, 0.0);
   one[33] = 7.0;
   EXPECT_EQ(GateQuantile(one, 0.0), 1.0);
-  EXPECT_EQ(GateQuantile(one, 1.0), 1.25);
+  for (const double share : {0.1, 0.5, 1.0}) EXPECT_EQ(GateQuantile(one, share), 1.0);
+  one[35] = 7.0;  // gates of another scale
+  EXPECT_EQ(GateQuantile(one, 0.5), 1.25);
 }
 
 }  // namespace
