@@ -77,6 +77,12 @@ class SweepLoader {
   void ReadNames() {
     const fs::path file(spec_.path);
     spec_.name = sweep_.name().empty() ? file.stem().string() : sweep_.name();
+    const std::string& name = sweep_.name();
+    if (name == "." || name.find("..") != std::string::npos ||
+        name.find_first_of("/\\") != std::string::npos) {
+      Fail("name", absl::StrCat("name: \"", name, "\" must name a folder below runs/: no '/', ",
+                                "'\\' or '..'; --out says where else the sweep goes"));
+    }
     if (!sweep_.has_base()) {
       return Fail("base", "base must be set: the configuration that every trial starts from");
     }

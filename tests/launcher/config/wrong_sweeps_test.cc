@@ -36,6 +36,9 @@ struct WrongSweep {
 TEST(WrongSweeps, AreToldWithTheirPlace) {
   const WrongSweep kWrong[] = {
       {"", "sweep.textproto:1:1: the sweep is empty: it needs an axis or seeds"},
+      {"name: \"a/../../b\" seeds: 1",
+       "sweep.textproto:2:1: name: \"a/../../b\" must name a folder"},
+      {"name: \"..\" seeds: 1", "must name a folder below runs/"},
       {"seed: 1", "sweep.textproto:2:1: no field 'seed' in a sweep; did you mean seeds?"},
       {"axis { filed: \"steps\" }", "no field 'filed' in axis[0]; did you mean field?"},
       {"axis { field: \"moe.topk\" values: [1, 2] }",
