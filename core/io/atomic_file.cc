@@ -1,6 +1,7 @@
 #include "core/io/atomic_file.h"
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "core/base/status_macros.h"
 
 namespace equipoise {
@@ -21,7 +22,8 @@ absl::Status WriteFileAtomically(FileSystem& file_system, const std::string& pat
   if (!status.ok()) {
     // The first error is the one worth reporting; a temporary file that stays harms nobody.
     file_system.RemoveAll(temporary).IgnoreError();
-    return status;
+    // It names the file that its reader knows.
+    return absl::Status(status.code(), absl::StrReplaceAll(status.message(), {{temporary, path}}));
   }
   return file_system.SyncDirectory(DirectoryOf(path));
 }

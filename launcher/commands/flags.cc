@@ -21,6 +21,13 @@ absl::CommandLineFlag& FlagOf(const FlagUse& use) {
   return *flag;
 }
 
+// "-o FILE", as people know it.
+bool IsLetter(const FlagUse& use) { return use.name[1] == '\0'; }
+
+std::string Written(const FlagUse& use) {
+  return absl::StrCat(IsLetter(use) ? "-" : "--", use.name);
+}
+
 class FlagParser {
  public:
   FlagParser(const std::vector<std::string>& arguments, const std::vector<FlagUse>& uses,
@@ -71,8 +78,8 @@ class FlagParser {
 
   void SetFromNext(const FlagUse& use) {
     if (next_ >= arguments_.size() || absl::StartsWith(arguments_[next_], "--")) {
-      return Fail(
-          absl::StrCat("--", use.name, " needs a value: --", use.name, "=", use.value_name));
+      return Fail(absl::StrCat(Written(use), " needs a value: ", Written(use),
+                               IsLetter(use) ? " " : "=", use.value_name));
     }
     Set(use, arguments_[next_++]);
   }
@@ -80,10 +87,10 @@ class FlagParser {
   void Set(const FlagUse& use, const std::string& value) {
     if (use.values != nullptr) return use.values->push_back(value);
     if (!given_.insert(use.name).second) {
-      return Fail(absl::StrCat("--", use.name, " is given twice"));
+      return Fail(absl::StrCat(Written(use), " is given twice"));
     }
     if (value.empty()) {
-      return Fail(absl::StrCat("--", use.name, " is given an empty value: name ",
+      return Fail(absl::StrCat(Written(use), " is given an empty value: name ",
                                IsBool(use) ? "true or false" : use.value_name,
                                "; is a shell variable not set?"));
     }
@@ -119,10 +126,9 @@ absl::Status ParseFlags(const std::vector<std::string>& arguments, const std::ve
 std::string DescribeFlags(const std::vector<FlagUse>& uses) {
   std::string text;
   for (const FlagUse& use : uses) {
-    const bool is_letter = use.name[1] == '\0';  // "-o FILE", as people know it
-    absl::StrAppend(&text, is_letter ? "  -" : "  --", use.name,
+    absl::StrAppend(&text, "  ", Written(use),
                     *use.value_name == '\0' ? ""
-                    : is_letter             ? " "
+                    : IsLetter(use)         ? " "
                                             : "=",
                     use.value_name, use.values == nullptr ? "" : "   (may be repeated)", "\n");
     for (const absl::string_view line : absl::StrSplit(FlagOf(use).Help(), '\n')) {
