@@ -164,6 +164,12 @@ absl::StatusOr<RunLock> TakeDirectory(const SweepRunRequest& request, const Swee
   if (request.trial.empty()) {
     EQ_ASSIGN_OR_RETURN(lock, TakeLock(store));
     EQ_RETURN_IF_ERROR(sweep.files->RemoveAll(store.stop_path()));
+  } else if (sweep.files->Exists(store.stop_path())) {
+    // The tasks of Slurm that come after `sweep stop` must not start.
+    return absl::UnavailableError(
+        absl::StrCat("the sweep was asked to end (`equipoise sweep stop`), and --trial leaves that "
+                     "to others: remove ",
+                     store.stop_path(), " to go on, or leave out --trial to run all that is left"));
   }
   EQ_RETURN_IF_ERROR(store.WritePlan(sweep.spec, sweep.trials));
   return lock;
@@ -180,6 +186,8 @@ absl::Status RunTrials(const SweepRunRequest& request, const Sweep& sweep, Trial
   if (request.slurm != SweepRunRequest::Slurm::kNo) {
     return HandToSlurm(request, sweep.spec, chosen, *sweep.files, store);
   }
+  const absl::Status data = CheckData(sweep.spec.axes, chosen);
+  if (!data.ok()) return WithExitCode(data, ExitCode::kData);
   RunnerOptions options;
   EQ_ASSIGN_OR_RETURN(const std::string program, ThisProgram());
   options.program = {program};
@@ -216,6 +224,7 @@ absl::Status RunSweep(const SweepRunRequest& request) {
     return absl::OkStatus();
   }
   const absl::StatusOr<RunLock> lock = TakeDirectory(request, sweep, store);
+  if (absl::IsUnavailable(lock.status())) return WithExitCode(lock.status(), ExitCode::kRetry);
   if (!lock.ok()) return WithExitCode(lock.status(), ExitCode::kConfig);
   return RunTrials(request, sweep, store);
 }

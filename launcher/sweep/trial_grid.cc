@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -138,6 +139,16 @@ struct Expansion {
   std::vector<std::string> config_hashes;
 };
 
+// Equal for data that open alike.
+std::string KeyOf(const DatasetOptions& data) {
+  std::string key = absl::StrCat(data.sequence_length, " ", data.vocab_size, " ", data.separator);
+  for (const DataSource& source : data.sources) {
+    absl::StrAppend(&key, "\n", source.domain, " ", static_cast<int>(source.format), " ",
+                    source.weight, " ", absl::StrJoin(source.paths, " "));
+  }
+  return key;
+}
+
 // Trials of one experiment are told apart by all of their configuration.
 std::vector<Trial> TellApart(Expansion expansion) {
   std::map<std::string, int> count;
@@ -172,11 +183,29 @@ absl::StatusOr<std::vector<Trial>> ExpandSweep(const SweepSpec& spec) {
       continue;
     }
     expansion.trials.push_back({config->experiment.hash(), std::move(labels),
-                                std::move(config->resolved_text), config->options.train.steps});
+                                std::move(config->resolved_text), config->options.train.steps,
+                                config->options.train.data, config->options.validation_data});
     expansion.config_hashes.push_back(config->hash);
   }
   if (!problems.empty()) return absl::InvalidArgumentError(problems.ToString());
   return TellApart(std::move(expansion));
+}
+
+absl::Status CheckData(const std::vector<SweepAxis>& axes, const std::vector<Trial>& trials) {
+  std::set<std::string> opened;
+  for (const Trial& trial : trials) {
+    for (const DatasetOptions* data : {&trial.train_data, &trial.validation_data}) {
+      if (data->sources.empty() || !opened.insert(KeyOf(*data)).second) continue;
+      const absl::Status status = TokenDataset::Open(*data).status();
+      if (status.ok()) continue;
+      return absl::Status(
+          status.code(),
+          absl::StrCat(status.message(), " (trial ", DescribeTrial(axes, trial.labels),
+                       "). No trial was started. launcher/corpus.sh FOLDER makes the corpus of the "
+                       "presets; --set data.root=FOLDER says where it is"));
+    }
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace equipoise::launcher

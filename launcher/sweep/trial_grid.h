@@ -6,7 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "core/data/dataset.h"
 #include "launcher/config/sweep_spec.h"
 
 namespace equipoise::launcher {
@@ -21,6 +23,8 @@ struct Trial {
   std::vector<std::string> labels;  // its point on each axis
   std::string config_text;          // the resolved configuration
   int64_t steps = 0;
+  DatasetOptions train_data = {};
+  DatasetOptions validation_data = {};  // no sources: none
 };
 
 // "router=lpr coefficient=0.1 seed=1".
@@ -35,6 +39,10 @@ std::string DescribeTrial(const std::vector<SweepAxis>& axes,
 // with all that is wrong: invalid configurations, with the trials that have them; two trials with
 // the same configuration; nothing left; more than kMostTrials combinations.
 absl::StatusOr<std::vector<Trial>> ExpandSweep(const SweepSpec& spec);
+
+// Opens the files that trials read, each set of them once. The first error, with the trial that has
+// it and what to do.
+absl::Status CheckData(const std::vector<SweepAxis>& axes, const std::vector<Trial>& trials);
 
 inline constexpr size_t kMostTrials = 100000;
 

@@ -114,13 +114,28 @@ absl::Status TrialRunner::StartSome() {
     const Waiting next = waiting_[i];
     EQ_RETURN_IF_ERROR(store_.PrepareTrial(*next.trial));
     if (IsBusy(*next.trial)) {
+      if (!std::exchange(waiting_[i].told_busy, true)) {
+        options_.say(
+            absl::StrCat("waiting   ", Describe(*next.trial), ": another job is training it"));
+      }
       ++i;
       continue;
     }
     waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(i));
+    if (IsDoneByAnother(next)) continue;
     EQ_RETURN_IF_ERROR(Start(next));
   }
   return absl::OkStatus();
+}
+
+// Nothing finished is given to this runner: whatever is now, another job has done since.
+bool TrialRunner::IsDoneByAnother(const Waiting& waiting) {
+  if (store_.ReadRunStatus(waiting.trial->id).state != "finished") return false;
+  ++result_.finished;
+  idle_since_ = absl::InfiniteFuture();
+  options_.say(absl::StrFormat("finished  %s by another job, %d of %d done",
+                               Describe(*waiting.trial), num_done(), num_trials_));
+  return true;
 }
 
 // Whether a process that this runner did not start is training in the trial's directory: what is

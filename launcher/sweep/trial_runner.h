@@ -74,6 +74,7 @@ class TrialRunner {
     const Trial* trial;
     int attempt;  // of the next start
     int retries_left;
+    bool told_busy = false;  // that another job trains it
   };
   struct Running {
     Waiting what;
@@ -87,6 +88,7 @@ class TrialRunner {
 
   absl::Status StartSome();
   absl::Status Start(const Waiting& waiting);
+  bool IsDoneByAnother(const Waiting& waiting);
   absl::Status ReapEnded();
   absl::Status Conclude(Running& running, const ProcessEnd& end);
   absl::Status ConcludeFailure(Running& running, const ProcessEnd& end, TrialEvent event);

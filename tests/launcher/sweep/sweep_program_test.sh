@@ -123,6 +123,17 @@ run "$program" sweep run sweep.textproto --out out --jobs 2
 expect 0 out "0 finished, 24 already done before" "nothing is left"
 run "$program" sweep stop out; expect 0 out "no sweep is at work" "nothing to stop"
 
+# After a stop, a single trial says what to do and uses up no attempt.
+id=$(basename "$(find out/trials -mindepth 1 -maxdepth 1 | head -n 1)")
+echo "asked to end" >out/STOP
+before=$(<out/trials.jsonl)
+run "$program" sweep run sweep.textproto --out out --trial "$id"
+expect 75 err "remove out/STOP to go on" "a single trial of a sweep that was asked to end"
+[[ $(<out/trials.jsonl) == "$before" ]] || fail "an attempt was used up"
+rm out/STOP
+run "$program" sweep run sweep.textproto --out out --trial "$id"
+expect 0 out "1 already done before" "a single trial goes on without STOP"
+
 run "$program" sweep report out --window 20
 expect 0 out "* on the Pareto frontier of validation_loss" "report"
 [[ $out == *±* && $out == *"* best"* && $out == *3/3* ]] || fail "intervals, frontier and best point"
@@ -163,8 +174,9 @@ expect 0 out "not counted: $id" "a finished trial without metrics"
 # A sweep of several ranks, and one whose trials fail.
 run "$program" sweep run sweep.textproto --out other --set data.root=/nowhere \
   --set checkpoint.every_steps=0
-expect 1 err "24 of the trials failed" "a corpus that is not there"
-[[ $out == *"exit code 3 (data): "*"/nowhere"*"other/trials/"*"/console.log"* ]] || fail "reason and log"
+expect 3 err "No trial was started" "a corpus that is not there"
+[[ $err == *"/nowhere"*"corpus.sh"*"data.root"* ]] || fail "what is not there, and what to do"
+[[ -z $(ls other/trials) && ! -e other/trials.jsonl ]] || fail "without data no trial is tried"
 # Under mpirun leaks are not looked for: see configs/bazel/mpi_test.sh.
 export ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0
 cat >ranks.textproto <<'END'

@@ -181,6 +181,28 @@ TEST_F(TrialRunnerTest, ATrialThatAnotherJobTrainsIsLeftAlone) {
   EXPECT_THAT(said_, HasSubstr("another job is training it"));
 }
 
+TEST_F(TrialRunnerTest, WhatAnotherJobHasFinishedIsNotRunAgain) {
+  options_.busy_patience = absl::Minutes(1);
+  Add("finish");
+  ASSERT_TRUE(store_->PrepareTrial(trials_[0]).ok());
+  const std::string path = store_->trial_path(trials_[0].id);
+  absl::StatusOr<RunLock> lock = RunLock::Take(JoinPath(path, "LOCK"));
+  ASSERT_TRUE(lock.ok());
+  options_.say = [&](const std::string& line) {
+    said_ += line + "\n";
+    if (line.find("waiting") == std::string::npos) return;
+    std::ofstream(path + "/STATUS.json") << R"({"state":"finished","reason":"","step":1})";
+    *lock = RunLock();
+  };
+  const RunnerResult result = Run();
+  EXPECT_EQ(result.finished, 1);
+  EXPECT_EQ(result.unfinished, 0);
+  EXPECT_EQ(NumStarts(trials_[0]), 0);
+  EXPECT_EQ(Statuses().at(trials_[0].id).attempts, 0);
+  EXPECT_THAT(said_, HasSubstr("waiting   what=finish"));
+  EXPECT_THAT(said_, HasSubstr("by another job, 1 of 1 done"));
+}
+
 // Ends one trial by name.
 class Verdict final : public TrialJudge {
  public:
