@@ -1,6 +1,7 @@
 #ifndef EQUIPOISE_LAUNCHER_COMMANDS_RUN_LOCK_H_
 #define EQUIPOISE_LAUNCHER_COMMANDS_RUN_LOCK_H_
 
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -16,6 +17,9 @@ class RunLock {
   RunLock() = default;
   // FailedPrecondition when another process holds it.
   static absl::StatusOr<RunLock> Take(const std::string& path);
+  // Whether some process holds it; nothing where that cannot be known: there is no such file, it
+  // may not be read, or its file system has no locks.
+  static std::optional<bool> IsHeld(const std::string& path);
   ~RunLock();
   RunLock(RunLock&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
   RunLock& operator=(RunLock&& other) noexcept {

@@ -3,16 +3,21 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/flags/flag.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "core/base/status_macros.h"
+#include "core/io/file_system.h"
 #include "launcher/commands/exit_code.h"
 #include "launcher/commands/flags.h"
 #include "launcher/sweep/signal_watch.h"
+#include "launcher/sweep/trial_store.h"
 #include "launcher/top/run_watch.h"
 #include "launcher/top/screen.h"
 #include "launcher/top/terminal.h"
@@ -59,6 +64,30 @@ absl::Status Follow(RunWatch& watch, absl::Duration every) {
   return status;
 }
 
+// The trial of the sweep to name: one that runs, else the first that has begun; empty if none has.
+std::string TrialOf(const TrialStore& store) {
+  const absl::StatusOr<SweepPlan> plan = store.ReadPlan();
+  if (!plan.ok()) return "";
+  std::string begun;
+  for (const PlannedTrial& trial : plan->trials) {
+    const std::string state = store.ReadRunStatus(trial.id).state;
+    if (state == "running") return store.trial_path(trial.id);
+    if (begun.empty() && !state.empty()) begun = store.trial_path(trial.id);
+  }
+  return begun;
+}
+
+absl::Status CheckIsNoSweep(const std::string& path) {
+  const std::unique_ptr<FileSystem> files = NewPosixFileSystem();
+  if (!files->Exists(JoinPath(path, kSweepPlanFile))) return absl::OkStatus();
+  const std::string trial = TrialOf(TrialStore(*files, path));
+  const std::string advice =
+      trial.empty() ? "none of its trials has begun yet" : absl::StrCat("equipoise top ", trial);
+  return absl::InvalidArgumentError(
+      absl::StrCat("'", path, "' is the directory of a sweep, and top shows one run: ", advice,
+                   "; `equipoise sweep status ", path, "` shows all of them"));
+}
+
 absl::Status Top(const std::vector<std::string>& arguments) {
   std::vector<std::string> paths;
   EQ_RETURN_IF_ERROR(ParseFlags(arguments, FlagUses(), &paths));
@@ -71,6 +100,7 @@ absl::Status Top(const std::vector<std::string>& arguments) {
     return absl::InvalidArgumentError(
         absl::StrCat("--every is ", every, ", but must be from 0.05 to 3600 seconds"));
   }
+  EQ_RETURN_IF_ERROR(CheckIsNoSweep(paths[0]));
   RunWatch watch(paths[0]);
   EQ_RETURN_IF_ERROR(watch.Update());
   const bool on_terminal = isatty(STDOUT_FILENO) == 1 && isatty(STDIN_FILENO) == 1;
@@ -90,7 +120,8 @@ std::string TopHelp() {
       "and what it is lost to, the load of every expert, the busiest rank, warnings. It can be\n"
       "called from any machine that sees the directory, as often as you like; q leaves, and so "
       "does\n"
-      "the end of the run. Into a pipe, or of a run that has ended, it prints one "
+      "the end of the run, also when its job is killed. Into a pipe, or of a run that has ended, "
+      "it prints one "
       "screen.\n\nFlags:\n",
       DescribeFlags(FlagUses()));
 }

@@ -5,6 +5,7 @@
 #include <memory>
 #include <utility>
 
+#include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
@@ -53,8 +54,12 @@ absl::StatusOr<std::string> MakeReport(const std::vector<std::string>& paths, in
       Append(std::move(more), sections);
       continue;
     }
-    EQ_ASSIGN_OR_RETURN(RunHistory run, ReadRun(path, window));
-    runs.push_back(std::move(run));
+    absl::StatusOr<RunHistory> run = ReadRun(path, window);
+    if (absl::IsNotFound(run.status())) {
+      return absl::NotFoundError(absl::StrCat(run.status().message(), ", or of a sweep"));
+    }
+    EQ_RETURN_IF_ERROR(run.status());
+    runs.push_back(*std::move(run));
   }
   NameApart(runs);
   for (const RunHistory& run : runs) names.push_back(run.name);

@@ -9,6 +9,7 @@
 #include "core/base/status_macros.h"
 #include "core/telemetry/event_log.h"
 #include "core/telemetry/run_directory.h"
+#include "launcher/commands/run_lock.h"
 
 namespace equipoise::launcher {
 namespace {
@@ -37,6 +38,11 @@ void ReadStatus(const FileSystem& files, RunHistory& run) {
   if (!status.is_object()) return;
   run.state = StringAt(status, "state");
   run.reason = StringAt(status, "reason");
+  // A job that is killed leaves STATUS.json as it was, but not its lock.
+  if (run.state != "running" || RunLock::IsHeld(JoinPath(run.path, "LOCK")).value_or(true)) return;
+  run.state = "interrupted";
+  run.reason = absl::StrCat("its job is gone: it was killed, or its machine is; the same command ",
+                            "with --run_dir ", run.path, " goes on");
 }
 
 // "node1 (4 ranks), node2 (4 ranks)"
@@ -108,7 +114,7 @@ absl::Status CheckIsRun(const FileSystem& files, const std::string& path) {
   if (!files.Exists(path)) {
     return absl::NotFoundError(absl::StrCat("there is nothing at '", path,
                                             "': name the directory of a run, as `equipoise train` "
-                                            "prints it, or of a sweep"));
+                                            "prints it"));
   }
   EQ_RETURN_IF_ERROR(CheckRunDirectoryFormat(files, path));
   for (const char* name : {"metrics.jsonl", "run.json", "STATUS.json"}) {
@@ -116,7 +122,7 @@ absl::Status CheckIsRun(const FileSystem& files, const std::string& path) {
   }
   return absl::NotFoundError(
       absl::StrCat("'", path, "' is no run directory: it has no metrics.jsonl, run.json or ",
-                   "STATUS.json, and no sweep.json; name the directory of a run or of a sweep"));
+                   "STATUS.json; name the directory of a run, as `equipoise train` prints it"));
 }
 
 absl::Status ReadRunFiles(const FileSystem& files, RunHistory& run) {

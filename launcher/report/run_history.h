@@ -79,8 +79,8 @@ struct HistoryStart {
 // Everything a report says of a run, in bounded memory. A value.
 struct RunHistory {
   std::string path;
-  std::string name;  // of the directory
-  std::string state;
+  std::string name;   // of the directory
+  std::string state;  // of STATUS.json; "interrupted": running as it says, but its job is gone
   std::string reason;
 
   int64_t num_steps = 0;

@@ -23,7 +23,8 @@ void Push(double value, std::deque<double>& values) {
 }  // namespace
 
 bool HasEnded(const RunNow& run) {
-  return run.state == "finished" || run.state == "failed" || run.state == "stopped";
+  return run.state == "finished" || run.state == "failed" || run.state == "stopped" ||
+         run.state == "interrupted";
 }
 
 absl::Status RunWatch::Update() {

@@ -16,7 +16,7 @@ namespace equipoise::launcher {
 // What is known of a run right now.
 struct RunNow {
   std::string name;
-  std::string state;  // of STATUS.json
+  std::string state;  // as RunHistory::state
   std::string reason;
   int64_t total_steps = 0;  // 0: unknown
   MetricsRow row;           // of the newest step; its step is -1 if there is none yet
@@ -29,7 +29,7 @@ struct RunNow {
   std::vector<HistoryEvent> events;  // warnings and restarts, newest last
 };
 
-// Whether its job is over, by what it says: one that was killed says nothing.
+// Whether its job is over: by what it says, or because it is gone.
 bool HasEnded(const RunNow& run);
 
 // Follows a run directory that some job writes to, or wrote to. Reads what is new at each Update.

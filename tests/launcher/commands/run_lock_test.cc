@@ -1,5 +1,6 @@
 #include "launcher/commands/run_lock.h"
 
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -19,6 +20,18 @@ TEST(RunLock, OneHolderAtATime) {
     EXPECT_TRUE(absl::StrContains(second.status().message(), path)) << second.status();
   }
   EXPECT_TRUE(RunLock::Take(path).ok()) << "the lock outlived its holder";
+}
+
+TEST(RunLock, TellsWhetherItIsHeld) {
+  const std::string path = ::testing::TempDir() + "/LOCK3";
+  EXPECT_EQ(RunLock::IsHeld(path), std::nullopt) << "no such file";
+  {
+    const absl::StatusOr<RunLock> lock = RunLock::Take(path);
+    ASSERT_TRUE(lock.ok());
+    EXPECT_EQ(RunLock::IsHeld(path), true);
+  }
+  EXPECT_EQ(RunLock::IsHeld(path), false);
+  EXPECT_TRUE(RunLock::Take(path).ok()) << "asking does not keep it";
 }
 
 TEST(RunLock, MovesWithItsHolder) {

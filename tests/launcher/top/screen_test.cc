@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_join.h"
 #include "core/telemetry/metrics_writer.h"
+#include "launcher/commands/run_lock.h"
 #include "launcher/top/run_watch.h"
 #include "tests/core/telemetry/sample_record.h"
 
@@ -70,6 +71,25 @@ TEST_F(TopTest, ShowsWhatTheRunSays) {
   }
   EXPECT_THAT(text, Not(HasSubstr("saved")));
   EXPECT_THAT(text, Not(HasSubstr("\x1b"))) << "a run's texts must not reach the terminal";
+}
+
+TEST_F(TopTest, ARunWhoseJobIsGoneHasEnded) {
+  Write("metrics.jsonl", Rows(1, 30));
+  EXPECT_FALSE(HasEnded(Now())) << "an older run without a lock: nobody knows";
+  {
+    const auto lock = RunLock::Take(path_ + "/LOCK");
+    ASSERT_TRUE(lock.ok());
+    EXPECT_FALSE(HasEnded(Now()));
+    EXPECT_THAT(absl::StrJoin(DrawScreen(Now(), {}), "\n"), HasSubstr("ETA "));
+  }
+  const RunNow now = Now();
+  EXPECT_TRUE(HasEnded(now));
+  const std::string text = absl::StrJoin(DrawScreen(now, {}), "\n");
+  EXPECT_THAT(text, HasSubstr("run  interrupted  step 30/400"));
+  EXPECT_THAT(text, HasSubstr("its job is gone"));
+  EXPECT_THAT(text, Not(HasSubstr("ETA ")));
+  Write("STATUS.json", R"({"state":"stopped","reason":"SIGTERM","step":2})");
+  EXPECT_EQ(Now().state, "stopped") << "who said how it ended is believed";
 }
 
 TEST_F(TopTest, FitsAnyWindow) {
