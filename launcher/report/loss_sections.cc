@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -28,14 +29,19 @@ const ValidationRow* LastValidation(const RunHistory& run) {
   return run.validations.empty() ? nullptr : &run.validations.back().row;
 }
 
-// "Gini, worst layer (chance: 0.015)"
-std::string BesideFloor(const std::string& name, const BalanceHistory& figure) {
-  if (figure.floor.empty()) return name;
-  return absl::StrCat(name, " (chance: ", absl::StrFormat("%.3g", figure.floor.last()), ")");
+// Something of a run; an empty value is absent.
+struct Fact {
+  std::string name;
+  std::string value;
+  std::string chance = "";  // what chance alone would give
+};
+
+std::string ChanceOf(const BalanceHistory& figure) {
+  return figure.floor.empty() ? "" : absl::StrFormat("%.3g", figure.floor.last());
 }
 
-// What is known of a run at a glance, as (name, value); an empty value is absent.
-NamedTexts Glance(const RunHistory& run) {
+// What is known of a run at a glance: the same facts, in the same order, of every run.
+std::vector<Fact> Glance(const RunHistory& run) {
   const ValidationRow* validation = LastValidation(run);
   const auto number = [](double value) { return std::isfinite(value) ? FormatFigure(value) : ""; };
   return {{"state", run.state},
@@ -46,9 +52,9 @@ NamedTexts Glance(const RunHistory& run) {
           {"bits per byte", validation != nullptr ? number(validation->bits_per_byte) : ""},
           {"tokens a second, mean", MeanOf(run.tokens_per_second)},
           {"MFU, mean", run.mfu.empty() ? "" : absl::StrFormat("%.1f %%", 100.0 * run.mfu.mean())},
-          {BesideFloor("Gini, worst layer", run.gini), LastOf(run.gini.worst)},
-          {BesideFloor("busiest over mean, worst layer", run.max_over_mean),
-           LastOf(run.max_over_mean.worst)}};
+          {"Gini, worst layer", LastOf(run.gini.worst), ChanceOf(run.gini)},
+          {"busiest over mean, worst layer", LastOf(run.max_over_mean.worst),
+           ChanceOf(run.max_over_mean)}};
 }
 
 // What a reader must know before believing the rest.
@@ -56,6 +62,9 @@ std::string Warnings(const RunHistory& run) {
   std::vector<std::string> texts;
   if (run.num_steps == 0) {
     texts.emplace_back("This run has no finished step: there is nothing to draw yet.");
+  }
+  if (run.state == "interrupted") {
+    texts.push_back(absl::StrCat("The run was interrupted: ", run.reason, "."));
   }
   if (run.state == "failed") texts.push_back(absl::StrCat("The run failed: ", run.reason));
   if (run.num_not_finite > 0) {
@@ -77,14 +86,19 @@ std::string Warnings(const RunHistory& run) {
   return html;
 }
 
+// Chance is another for each run: it depends on tokens, experts and copies.
 std::string ComparisonTable(const Runs& runs) {
-  std::vector<std::vector<std::string>> rows(1);
-  rows[0].emplace_back("run");
-  for (const auto& [name, value] : Glance(runs[0])) rows[0].push_back(name);
+  std::vector<std::vector<std::string>> rows = {{"run"}};
+  for (const Fact& fact : Glance(runs[0])) rows[0].push_back(fact.name);
   for (const RunHistory& run : runs) {
-    std::vector<std::string>& row = rows.emplace_back();
-    row.push_back(run.name);
-    for (const auto& [name, value] : Glance(run)) row.push_back(value);
+    std::vector<std::string> row = {run.name};
+    for (const Fact& fact : Glance(run)) {
+      const size_t column = row.size();
+      if (!fact.chance.empty()) rows[0][column] = absl::StrCat(fact.name, " (chance)");
+      row.push_back(fact.chance.empty() ? fact.value
+                                        : absl::StrCat(fact.value, " (", fact.chance, ")"));
+    }
+    rows.push_back(std::move(row));
   }
   return absl::StrCat("<div class=\"card\">", HtmlTable(rows), "</div>\n");
 }
@@ -165,8 +179,11 @@ Section OverviewSection(const Runs& runs) {
     absl::StrAppend(&html, ComparisonTable(runs));
   } else {
     absl::StrAppend(&html, "<div class=\"tiles\">");
-    for (const auto& [name, value] : Glance(runs[0])) {
-      if (!value.empty()) absl::StrAppend(&html, Tile(value, name));
+    for (const Fact& fact : Glance(runs[0])) {
+      if (fact.value.empty()) continue;
+      const std::string chance =
+          fact.chance.empty() ? "" : absl::StrCat(" (chance: ", fact.chance, ")");
+      absl::StrAppend(&html, Tile(fact.value, absl::StrCat(fact.name, chance)));
     }
     absl::StrAppend(&html, "</div>\n");
   }

@@ -65,14 +65,22 @@ std::string PointTable(const SweepReport& report) {
   };
   add(report.loss, report.loss == Figure::kValidationLoss ? "validation loss" : "training loss");
   add(Figure::kBitsPerByte, "bits per byte");
-  add(report.balance, "Gini");
-  add(report.balance == Figure::kHeldOutGiniMean ? Figure::kHeldOutGiniFloor : Figure::kGiniFloor,
-      "Gini by chance");
-  add(Figure::kMaxOverMeanWorst, "busiest / mean, worst layer");
+  const bool held_out = report.balance == Figure::kHeldOutGiniMean;
+  add(report.balance,
+      held_out ? "held-out Gini, mean of layers" : "Gini, training, mean of layers");
+  add(held_out ? Figure::kHeldOutGiniFloor : Figure::kGiniFloor,
+      held_out ? "held-out Gini by chance" : "Gini, training, by chance");
+  add(Figure::kMaxOverMeanWorst, "busiest / mean, training, worst layer");
   add(report.time, "tokens a second");
   add(Figure::kRouteShare, "router's share of time");
   add(Figure::kExchangeShare, "exchange's share");
   add(report.bytes, "bytes sent a token");
+  // What no trial has is no column.
+  std::erase_if(columns, [&](const auto& column) {
+    return std::none_of(
+        report.points.begin(), report.points.end(),
+        [&](const ReportedPoint& point) { return point[column.first].has_value(); });
+  });
   std::vector<std::vector<std::string>> rows = {{"", "point", "finished", "frontier"}};
   for (const auto& [figure, title] : columns) rows[0].push_back(title);
   for (size_t i = 0; i < report.points.size(); ++i) {
@@ -200,13 +208,15 @@ std::string CurveChart(const Sweep& sweep, const char* id, const char* title, co
   return chart.curves.empty() ? "" : DrawLineChart(chart);
 }
 
-std::string Failures(const SweepReport& report) {
+// The trials that will not finish by themselves.
+std::string EndedEarly(const SweepReport& report) {
   std::string html;
   for (const ReportedTrial& trial : report.trials) {
-    if (trial.status.state != TrialState::kFailed) continue;
+    const bool failed = trial.status.state == TrialState::kFailed;
+    if (!failed && trial.status.state != TrialState::kStopped) continue;
     absl::StrAppend(&html, "<p class=\"absent warn\">Trial ", EscapeMarkup(trial.plan.id), " (",
-                    EscapeMarkup(absl::StrJoin(trial.plan.labels, ", ")),
-                    ") failed: ", EscapeMarkup(trial.status.reason), "</p>\n");
+                    EscapeMarkup(absl::StrJoin(trial.plan.labels, ", ")), ") ",
+                    failed ? "failed: " : "stopped: ", EscapeMarkup(trial.status.reason), "</p>\n");
   }
   return html;
 }
@@ -232,11 +242,12 @@ absl::StatusOr<std::vector<Section>> SweepSections(const std::string& path,
                  [](const RunHistory& run) -> const Series& { return run.max_over_mean.worst; }));
   std::vector<Section> sections;
   sections.push_back({absl::StrCat(prefix, "points"), absl::StrCat("Sweep ", report.name),
-                      absl::StrCat(Failures(report), PointTable(report),
+                      absl::StrCat(EndedEarly(report), PointTable(report),
                                    Paragraph(absl::StrCat(
                                        "Means over the finished trials of a point ± half the 95 % ",
-                                       "confidence interval over seeds (Student's t). Balance of ",
-                                       "the last ", report.window, " steps together.")))});
+                                       "confidence interval over seeds (Student's t). Held-out: ",
+                                       "balance at the last validation. Training: balance of the ",
+                                       "last ", report.window, " steps together.")))});
   sections.push_back({absl::StrCat(prefix, "pareto"), "Pareto plots", ParetoCharts(sweep)});
   sections.push_back({absl::StrCat(prefix, "curves"), "Curves",
                       curves.empty() ? Absent("No trial has begun yet.") : Grid(curves)});

@@ -77,6 +77,11 @@ std::string Footer(const SweepReport& report) {
   }
   absl::StrAppend(&text, "± half the 95 % confidence interval over seeds. Balance of the last ",
                   report.window, " steps together.\n");
+  for (const ReportedTrial& trial : report.trials) {
+    if (trial.status.state != TrialState::kStopped) continue;
+    absl::StrAppend(&text, "stopped, and not counted: ", trial.plan.id, " (",
+                    absl::StrJoin(trial.plan.labels, ", "), "): ", trial.status.reason, "\n");
+  }
   if (!report.without_metrics.empty()) {
     absl::StrAppend(&text, "finished, but without metrics.jsonl, and not counted: ",
                     absl::StrJoin(report.without_metrics, ", "),

@@ -90,7 +90,7 @@ expect 0 out "7,1,counts," "one step as CSV"
 [[ $(wc -l <out.txt) == 9 ]] || fail "two layers with four arrays each, and bytes, are 9 lines"
 [[ $(grep -c '"event":"start"' runs/one/events.jsonl) == 2 ]] || fail "two starts are two events"
 grep -q 'equipoise_step{run="one"} 20' runs/one/prom/equipoise_one.prom ||
-  grep -q 'equipoise_step{run="one"}' runs/one/prom/equipoise_one.prom || fail "no Prometheus file"
+  fail "Prometheus' file of a run that has ended has not the last step"
 
 "$program" telemetry dump runs/one --format jsonl >dump.jsonl
 run python3 "$agree" runs/one dump.jsonl
@@ -107,10 +107,14 @@ expect 0 out "one  finished  step 20/20 (100%)" "a run as one screen"
 expect 0 out "load by expert" "the layers of a run"
 run "$program" top nowhere
 expect 2 err "there is nothing at 'nowhere'" "top of a path that is not there"
+expect 2 err "name the directory of a run" "top says what it takes"
+[[ $err != *sweep* ]] || fail "top takes no sweeps"
 run "$program" top runs/one runs/one
 expect 2 err "needs one run directory, not 2" "top of two runs"
 if command -v script >/dev/null; then # a terminal of its own; q leaves it, and the run's end
   cp -r runs/one going
+  exec 9>going/LOCK
+  flock -n 9 || fail "the lock of a run that goes on"
   sed -i 's/"finished"/"running"/' going/STATUS.json
   on_terminal="stty rows 24 cols 80; LC_ALL=C.UTF-8 $program top going --every 0.1"
   run timeout 60 script -qec "$on_terminal" /dev/null < <(sleep 2; printf q; sleep 5)
@@ -120,13 +124,24 @@ if command -v script >/dev/null; then # a terminal of its own; q leaves it, and 
   run timeout 60 script -qec "$on_terminal" /dev/null < <(sleep 15)
   [[ $status == 0 && $out == *$'\e[?1049l'*"going  finished  step 20/20 (100%)"* ]] ||
     fail "top ends with the run and leaves its last screen"
+  exec 9>&-
 fi
+
+# A run whose job was killed is not one that goes on.
+cp -r runs/one killed
+sed -i 's/"finished"/"running"/' killed/STATUS.json
+run "$program" top killed
+expect 0 out "killed  interrupted  step 20/20" "top of a run whose job is gone"
+[[ $out == *"its job is gone"* && $out != *ETA* ]] || fail "top tells that the job is gone"
+run "$program" report killed -o killed.html
+grep -q 'its job is gone' killed.html || fail "the report tells that the job is gone"
 
 # Two runs.
 run "$program" train --config base.textproto --run_dir runs/two --set moe.balance_loss.coefficient=1
 run "$program" report runs/one runs/two -o both.html
 expect 0 out "both.html" "a report on two runs"
 expect_page both.html "${both_charts[@]}"
+grep -q 'Gini, worst layer (chance)</th>' both.html || fail "chance is a row's, not a column's"
 grep -q 'moe.balance_loss.coefficient' both.html || fail "both.html does not name what differs"
 
 # A sweep.
@@ -140,6 +155,12 @@ run "$program" sweep run sweep.textproto --out sweep --jobs 2
 run "$program" report sweep -o sweep.html
 expect 0 out "sweep.html" "a report on a sweep"
 expect_page sweep.html "${sweep_charts[@]}"
+for title in 'held-out Gini, mean of layers' 'held-out Gini by chance' 'busiest / mean, training'; do
+  grep -q "$title" sweep.html || fail "sweep.html has no $title"
+done
+run "$program" top sweep
+expect 2 err "is the directory of a sweep" "top of a sweep"
+expect 2 err "equipoise top sweep/trials/" "top names a trial"
 grep -q ' ± ' sweep.html || fail "sweep.html has no intervals"
 
 # A long run: 10^5 steps in under 3 seconds and 10 MB. REPORT_MILLISECONDS: another limit, for slow
@@ -203,7 +224,10 @@ expect 2 err "there is no router.bin in 'empty'" "a dump of no run"
 run "$program" telemetry dump runs/one --format xml
 expect 2 err "must be csv or jsonl" "a format that is none"
 run "$program" report runs/one -o nowhere/report.html
-[[ $status != 0 && $err == *"nowhere/report.html"* ]] || fail "a page that cannot be written"
+[[ $status == 2 && $err == *"nowhere/report.html"* && $err != *.tmp-* ]] ||
+  fail "a page that cannot be written"
+run "$program" report runs/one -o
+expect 2 err "-o needs a value: -o FILE" "-o without a value"
 
 # In a browser.
 # with_ids FILE ID...: the browser's argument.

@@ -112,6 +112,21 @@ TEST_F(SweepReportTest, SeedsAreSummarisedAndPointsCompared) {
   EXPECT_EQ(report.balance, Figure::kGiniMean);
 }
 
+TEST_F(SweepReportTest, StoppedTrialsAreListed) {
+  Add("a", 1, 3.5, 8, 100);
+  Add("b", 2, 4.5, 8, 100, "stopped");
+  TrialEvent event;
+  event.id = trials_[1].id;
+  event.state = TrialState::kStopped;
+  event.attempt = 1;
+  event.reason = "above the median";
+  ASSERT_TRUE(store_.Append(event).ok());
+  const SweepReport report = Report();
+  EXPECT_EQ(report.points[1].num_finished, 0);
+  EXPECT_THAT(ReportTable(report),
+              HasSubstr("stopped, and not counted: " + event.id + " (b, 2): above the median\n"));
+}
+
 TEST_F(SweepReportTest, TextsLeaveOutWhatIsAbsent) {
   Add("a, \"b\"", 1, 3.5, 8, 100);
   Add("none", 1, 0, 0, 0, "running");
