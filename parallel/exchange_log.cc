@@ -115,7 +115,7 @@ void ExchangeLog::StopClock(const PhaseTimers& timers, int index) {
 
 void ExchangeLog::RecordTimes(int index, const comm::TransferTimes& times) {
   Layer(index)[kExposed] += times.blocked;
-  Layer(index)[kHidden] += times.hidden();
+  Layer(index)[kHidden] += times.hidden;
 }
 
 ExchangeSums ExchangeLog::OfLayer(int index) const {

@@ -31,7 +31,8 @@ struct ExchangeSums {
   double max_rows = 0.0;
   double predicted_seconds = 0.0;  // of one rank
   double measured_seconds = 0.0;   // mean over ranks, like the two below
-  // Of the time in which transfers were under way: the rank waited for them, or computed meanwhile.
+  // Of the time in which transfers were under way (comm::TransferTimes): the rank waited for them,
+  // or computed meanwhile.
   double exposed_seconds = 0.0;
   double hidden_seconds = 0.0;
   std::string algorithm;  // that ran most often

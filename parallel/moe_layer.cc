@@ -175,6 +175,7 @@ absl::Status MoeLayer::RunExperts(const StepContext& context, const MicroBatch& 
   EQ_ASSIGN_OR_RETURN(PendingRows next, StartDispatch(context, batch, saved, 0));
   if (shared_) {
     const ScopedPhase phase(context.timers, Phase::kExperts);
+    const comm::TransferQueue::Computation computation(exchange_.queue());
     saved.shared = shared_->Forward(device, saved.norm, h_out);
   }
   std::vector<PendingRows> returning;
@@ -192,6 +193,7 @@ absl::Status MoeLayer::RunExperts(const StepContext& context, const MicroBatch& 
     const TensorView outputs = device.activations->Allocate(rows.dtype(), rows.shape());
     {
       const ScopedPhase phase(context.timers, Phase::kExperts);
+      const comm::TransferQueue::Computation computation(exchange_.queue());
       chunk.experts = experts_->Forward(device, rows, chunk.plan.offsets, outputs);
     }
     const ScopedPhase phase(context.timers, Phase::kCombine);
@@ -222,6 +224,7 @@ absl::Status MoeLayer::BackwardExperts(const StepContext& context, const Saved& 
   EQ_ASSIGN_OR_RETURN(PendingRows next, start(0));
   if (shared_) {
     const ScopedPhase phase(context.timers, Phase::kExperts);
+    const comm::TransferQueue::Computation computation(exchange_.queue());
     shared_->Backward(device, saved.shared, dh, gradients.shared, /*accumulate_dx=*/false);
   }
   for (size_t i = 0; i < saved.chunks.size(); ++i) {
@@ -238,6 +241,7 @@ absl::Status MoeLayer::BackwardExperts(const StepContext& context, const Saved& 
     const TensorView drows = device.scratch->Allocate(dh.dtype(), chunk.experts.x.shape());
     {
       const ScopedPhase phase(context.timers, Phase::kExperts);
+      const comm::TransferQueue::Computation computation(exchange_.queue());
       experts_->Backward(device, chunk.experts, doutputs, drows);
     }
     const ScopedPhase phase(context.timers, Phase::kDispatch);
@@ -254,8 +258,7 @@ absl::Status MoeLayer::BackwardExperts(const StepContext& context, const Saved& 
 absl::Status MoeLayer::Drain(const StepContext& context) {
   EQ_RETURN_IF_ERROR(exchange_.Drain());
   const comm::TransferTimes times = exchange_.queue().TakeTimes();
-  times_.in_flight += times.in_flight;
-  times_.blocked += times.blocked;
+  times_ += times;
   if (context.exchange_log != nullptr) context.exchange_log->RecordTimes(index_, times);
   return absl::OkStatus();
 }

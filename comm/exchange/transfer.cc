@@ -47,6 +47,23 @@ void AddAllToAllRows(const Context& context, ConstTensorView send, std::vector<i
   });
 }
 
+class TransferQueue::AtWork {
+ public:
+  explicit AtWork(TransferQueue& queue) : queue_(queue) {
+    queue_.StopHiding();
+    ++queue_.at_work_;
+  }
+  ~AtWork() {
+    --queue_.at_work_;
+    queue_.StartHiding();
+  }
+  AtWork(const AtWork&) = delete;
+  AtWork& operator=(const AtWork&) = delete;
+
+ private:
+  TransferQueue& queue_;
+};
+
 size_t TransferQueue::InFlight::result_end() const {
   return std::min(steps.result_end_, steps.steps_.size());
 }
@@ -74,6 +91,7 @@ absl::StatusOr<std::unique_ptr<TransferQueue>> TransferQueue::Create(Communicato
 absl::StatusOr<TransferQueue::Ticket> TransferQueue::Begin(TransferSteps steps,
                                                            const WaitOptions& wait) {
   EQ_RETURN_IF_ERROR(status_);
+  const AtWork at_work(*this);
   InFlight& transfer = in_flight_.emplace_back();
   transfer.ticket = next_ticket_++;
   transfer.steps = std::move(steps);
@@ -85,6 +103,7 @@ absl::StatusOr<TransferQueue::Ticket> TransferQueue::Begin(TransferSteps steps,
 }
 
 bool TransferQueue::Test(Ticket ticket) {
+  const AtWork at_work(*this);
   MoveOn();
   const InFlight* transfer = Find(ticket);
   return !status_.ok() || transfer == nullptr || transfer->next >= transfer->result_end();
@@ -92,6 +111,7 @@ bool TransferQueue::Test(Ticket ticket) {
 
 absl::Status TransferQueue::Wait(Ticket ticket) {
   EQ_RETURN_IF_ERROR(status_);
+  const AtWork at_work(*this);
   InFlight* transfer = Find(ticket);
   if (transfer == nullptr) return absl::OkStatus();
   EQ_RETURN_IF_ERROR(FinishSteps(*transfer, transfer->result_end()));
@@ -100,6 +120,7 @@ absl::Status TransferQueue::Wait(Ticket ticket) {
 }
 
 absl::Status TransferQueue::Drain() {
+  const AtWork at_work(*this);
   while (status_.ok() && !in_flight_.empty()) {
     InFlight& oldest = in_flight_.front();
     EQ_RETURN_IF_ERROR(FinishSteps(oldest, oldest.steps.steps_.size()));
@@ -110,6 +131,7 @@ absl::Status TransferQueue::Drain() {
 
 void TransferQueue::Poll() {
   if (in_flight_.empty() || NanosecondsNow() - moved_on_ < kPollInterval) return;
+  const AtWork at_work(*this);
   MoveOn();
 }
 
@@ -122,7 +144,23 @@ void TransferQueue::MoveOn() {
   if (waited_for_ == nullptr) Forget();
 }
 
+void TransferQueue::SetComputing(bool computing) {
+  StopHiding();
+  computing_ = computing;
+  StartHiding();
+}
+
+void TransferQueue::StopHiding() {
+  if (hiding_since_ != 0) times_.hidden += SecondsSince(hiding_since_);
+  hiding_since_ = 0;
+}
+
+void TransferQueue::StartHiding() {
+  if (computing_ && at_work_ == 0 && num_running_ > 0) hiding_since_ = NanosecondsNow();
+}
+
 TransferTimes TransferQueue::TakeTimes() {
+  const AtWork at_work(*this);
   if (num_running_ > 0) {
     times_.in_flight += SecondsSince(running_since_);
     running_since_ = NanosecondsNow();

@@ -58,7 +58,17 @@ void AddAllToAllRows(const Context& context, ConstTensorView send, std::vector<i
 struct TransferTimes {
   double in_flight = 0.0;  // at least one collective was under way
   double blocked = 0.0;    // the rank waited for one, and could do nothing else: exposed
-  double hidden() const { return in_flight - blocked; }
+  // One was under way and the rank computed: inside a TransferQueue::Computation, outside the
+  // queue's own calls. What in_flight has besides these two went into those calls, and into the
+  // rows of other transfers.
+  double hidden = 0.0;
+
+  TransferTimes& operator+=(const TransferTimes& other) {
+    in_flight += other.in_flight;
+    blocked += other.blocked;
+    hidden += other.hidden;
+    return *this;
+  }
 };
 
 // Transfers under way on one rank, oldest first. Invariants:
@@ -93,6 +103,19 @@ class TransferQueue final : public Progress {
   // computation. Never blocks.
   void Poll() override;
 
+  // While it lives, this rank computes what would have to be computed without transfers, too:
+  // transfers under way meanwhile are hidden. Not nested; the queue outlives it.
+  class Computation {
+   public:
+    explicit Computation(TransferQueue& queue) : queue_(queue) { queue_.SetComputing(true); }
+    ~Computation() { queue_.SetComputing(false); }
+    Computation(const Computation&) = delete;
+    Computation& operator=(const Computation&) = delete;
+
+   private:
+    TransferQueue& queue_;
+  };
+
   // Since the last call.
   TransferTimes TakeTimes();
 
@@ -114,6 +137,13 @@ class TransferQueue final : public Progress {
   explicit TransferQueue(std::vector<std::unique_ptr<Communicator>> lanes)
       : lanes_(std::move(lanes)) {}
 
+  // While one lives, the queue is at work, and nothing is hidden.
+  class AtWork;
+
+  void SetComputing(bool computing);
+  // Ends a piece of hidden time, if there is one, or begins one, if something is hidden.
+  void StopHiding();
+  void StartHiding();
   void MoveOn();
   InFlight* Find(Ticket ticket);
   // The first transfer before `transfer` that has yet to start something on `lane`, or null; and
@@ -137,7 +167,10 @@ class TransferQueue final : public Progress {
   absl::Status status_;
   int num_running_ = 0;
   int64_t running_since_ = 0;  // nanoseconds
-  int64_t moved_on_ = 0;       // when last, nanoseconds
+  bool computing_ = false;
+  int at_work_ = 0;           // calls that have not returned
+  int64_t hiding_since_ = 0;  // nanoseconds; 0: nothing is hidden
+  int64_t moved_on_ = 0;      // when last, nanoseconds
   TransferTimes times_;
 };
 

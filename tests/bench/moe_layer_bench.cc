@@ -200,7 +200,7 @@ absl::Status RunRank(comm::Communicator& world) {
     if (round < 0) continue;
     measurement.Add(seconds, layer->phases());
     exposed.push_back(layer->times().blocked / seconds);
-    hidden.push_back(layer->times().hidden() / seconds);
+    hidden.push_back(layer->times().hidden / seconds);
   }
   if (world.rank() != 0) return absl::OkStatus();
   PrintReport(measurement, ceilings);

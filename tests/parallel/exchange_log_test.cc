@@ -61,8 +61,7 @@ MeasuredStep MeasureSecondStep(std::vector<int> node_of_rank,
         measured.times.resize(static_cast<size_t>(layers));
         for (int i = 0; i < layers; ++i) {
           const comm::TransferTimes times = step->model().moe_layer(i).TakeTransferTimes();
-          measured.times[static_cast<size_t>(i)].in_flight += times.in_flight;
-          measured.times[static_cast<size_t>(i)].blocked += times.blocked;
+          measured.times[static_cast<size_t>(i)] += times;
         }
         return absl::OkStatus();
       });
@@ -159,7 +158,7 @@ TEST(ExchangeLog, TellsExposedFromHiddenTransfers) {
     for (size_t i = 0; i < step.times.size(); ++i) {
       const ExchangeSums& sums = step.result.layers[i].exchange;
       const double exposed = step.times[i].blocked / 4;
-      const double hidden = step.times[i].hidden() / 4;
+      const double hidden = step.times[i].hidden / 4;
       EXPECT_GT(sums.exposed_seconds + sums.hidden_seconds, 0.0);
       EXPECT_GE(sums.hidden_seconds, 0.0);
       // Waits are in the phases dispatch and combine.
@@ -171,6 +170,28 @@ TEST(ExchangeLog, TellsExposedFromHiddenTransfers) {
         EXPECT_NEAR(sums.exposed_seconds, exposed, 1e-9);
         EXPECT_NEAR(sums.hidden_seconds, hidden, 1e-9);
       }
+    }
+  }
+}
+
+// Nothing is computed while the one chunk travels.
+TEST(ExchangeLog, NothingIsHiddenWithoutComputation) {
+  for (const char* exchange : {"flat", "two_level"}) {
+    const MeasuredStep plain = MeasureSecondStep({0, 0, 1, 1}, [&](TrainOptions& options) {
+      options.layout.exchange = exchange;
+      options.model.moe.shared_expert_width = 0;
+    });
+    for (const MoeLayerResult& layer : plain.result.layers) {
+      EXPECT_EQ(layer.exchange.hidden_seconds, 0.0) << exchange;
+      EXPECT_GT(layer.exchange.exposed_seconds, 0.0) << exchange;
+    }
+    const MeasuredStep chunks = MeasureSecondStep({0, 0, 1, 1}, [&](TrainOptions& options) {
+      options.layout.exchange = exchange;
+      options.layout.exchange_chunks = 2;
+    });
+    for (const comm::TransferTimes& times : chunks.times) {
+      EXPECT_GT(times.hidden, 0.0) << exchange;
+      EXPECT_LE(times.hidden + times.blocked, times.in_flight) << exchange;
     }
   }
 }

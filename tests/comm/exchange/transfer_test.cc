@@ -2,8 +2,11 @@
 
 #include "comm/exchange/transfer.h"
 
+#include <chrono>
 #include <cstdint>
 #include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -82,6 +85,55 @@ TEST(TransferQueue, LanesStayInStepHoweverRanksPollAndWait) {
       EXPECT_TRUE(status.ok()) << ranks << " ranks: " << status;
     }
   }
+}
+
+void SpendMilliseconds(int milliseconds) {
+  std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
+}
+
+// A transfer that starts slowly and then waits for rank 1, who comes late.
+TEST(TransferQueue, HiddenIsComputationBehindATransferAndNothingElse) {
+  const absl::Status status = RunRanks(2, [](Communicator& world) -> absl::Status {
+    testing_support::TestContext memory(size_t{1} << 20);
+    EQ_ASSIGN_OR_RETURN(const auto queue, TransferQueue::Create(world, kLanes));
+    const TensorView value = memory.Zeros(DType::kF64, {1});
+    const auto begin = [&] {
+      TransferSteps steps;
+      steps.Add(0, [&](Communicator& lane) {
+        SpendMilliseconds(20);
+        return StartAllReduce(lane, memory.context(), value);
+      });
+      return queue->Begin(std::move(steps), {});
+    };
+    {
+      const TransferQueue::Computation nothing_is_under_way(*queue);
+      SpendMilliseconds(10);
+    }
+    EXPECT_EQ(queue->TakeTimes().hidden, 0.0);
+    if (world.rank() == 1) SpendMilliseconds(150);
+    EQ_ASSIGN_OR_RETURN(const TransferQueue::Ticket ticket, begin());
+    if (world.rank() == 0) {
+      SpendMilliseconds(30);  // rows of another transfer, say
+      EXPECT_EQ(queue->TakeTimes().hidden, 0.0);
+      {
+        const TransferQueue::Computation computation(*queue);
+        SpendMilliseconds(10);
+        queue->Poll();
+        SpendMilliseconds(10);
+      }
+      SpendMilliseconds(10);
+    }
+    EQ_RETURN_IF_ERROR(queue->Wait(ticket));
+    const TransferTimes times = queue->TakeTimes();
+    if (world.rank() == 0) {
+      EXPECT_GE(times.hidden, 0.020);
+      EXPECT_LE(times.hidden, times.in_flight - times.blocked - 0.010);
+    } else {
+      EXPECT_EQ(times.hidden, 0.0);
+    }
+    return queue->Drain();
+  });
+  EXPECT_TRUE(status.ok()) << status;
 }
 
 TEST(TransferQueue, AResultNeedNotWaitForTheRest) {
