@@ -96,6 +96,21 @@ bool LinkModel::Covers(const Topology& topology) const {
                      [&](LinkClass link) { return !topology.has(link) || (*this)[link].known(); });
 }
 
+bool LinkModel::empty() const {
+  return std::none_of(kClasses.begin(), kClasses.end(),
+                      [this](LinkClass link) { return (*this)[link].known(); });
+}
+
+std::string LinkModel::Missing(const Topology& topology) const {
+  std::string names;
+  if (empty() || Covers(topology)) return names;
+  for (const LinkClass link : kClasses) {
+    if (!topology.has(link) || (*this)[link].known()) continue;
+    absl::StrAppend(&names, names.empty() ? "" : ", ", Name(link));
+  }
+  return names;
+}
+
 std::string LinksToText(const LinkModel& links) {
   std::string text =
       "# Links between ranks: class, seconds a message, seconds a byte (one rate, or of pieces of "

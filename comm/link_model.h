@@ -47,6 +47,11 @@ class LinkModel {
 
   // Whether every class of link that ranks of `topology` use is known.
   bool Covers(const Topology& topology) const;
+  // Whether no class is known.
+  bool empty() const;
+  // For a model that somebody gave for `topology`: which classes it lacks there, "remote, far".
+  // Empty if it covers the topology, or is empty: nobody meant to give all.
+  std::string Missing(const Topology& topology) const;
 
  private:
   std::array<Link, kNumLinkClasses> links_;

@@ -353,7 +353,8 @@ absl::StatusOr<LinkModel> MeasureLinks(Communicator& group, const Topology& topo
 absl::StatusOr<LinkModel> ResolveLinks(Communicator& group, const Topology& topology,
                                        const Context& context, const LinkModel& given,
                                        const MeasureLinksOptions& options) {
-  constexpr LinkClass kClasses[] = {LinkClass::kSelf, LinkClass::kNode, LinkClass::kRemote};
+  constexpr LinkClass kClasses[] = {LinkClass::kSelf, LinkClass::kNode, LinkClass::kRemote,
+                                    LinkClass::kFar};
   LinkModel links;
   {
     std::vector<double> numbers;

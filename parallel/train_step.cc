@@ -101,6 +101,7 @@ absl::StatusOr<ExchangeCosts> TrainStep::FindCosts() {
   EQ_ASSIGN_OR_RETURN(costs.links,
                       comm::ResolveLinks(world_, topology_, context_, options_.layout.links,
                                          {.inside_nodes = options_.layout.inside_nodes}));
+  links_ = costs.links;
   return costs;
 }
 

@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "comm/communicator.h"
+#include "comm/link_model.h"
 #include "comm/topology.h"
 #include "core/device/context.h"
 #include "core/nn/parameter.h"
@@ -131,7 +132,9 @@ class TrainStep {
   // empty.
   const routing::LocalityOptions& locality() const { return options_.model.moe.router.locality; }
   const std::string& stray_warning() const { return stray_warning_; }
-  const comm::Topology& topology() const { return topology_; }  // of the world
+  // Of all ranks of the job; what its links cost, none for a model without experts.
+  const comm::Topology& topology() const { return topology_; }
+  const comm::LinkModel& links() const { return links_; }
   const Context& context() const { return context_; }
 
  private:
@@ -177,6 +180,7 @@ class TrainStep {
   std::unique_ptr<Mesh> mesh_;
   std::unique_ptr<ExpertExchange> exchange_;
   comm::Topology topology_;  // of the world
+  comm::LinkModel links_;    // likewise
   std::unique_ptr<ExchangeLog> exchange_log_;
   std::unique_ptr<Transformer> model_;
   std::unique_ptr<GradientSync> sync_;

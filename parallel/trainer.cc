@@ -205,13 +205,15 @@ absl::Status Trainer::TakeNodes(const Checkpoint& checkpoint) {
 }
 
 absl::Status Trainer::Resume() {
-  std::string path;
+  const std::string path = found_.has_value() ? found_->path : "";
   if (found_.has_value()) {
-    path = found_->path;
     EQ_RETURN_IF_ERROR(Load(*found_));
     found_.reset();
   }
-  if (run_.observer != nullptr) run_.observer->OnStart(position_.step, path);
+  if (run_.observer != nullptr) {
+    run_.observer->OnStart(position_.step, path);
+    run_.observer->OnNetwork(step_->topology(), step_->links(), options_.layout.links);
+  }
   summary_.first_step = position_.step + 1;
   summary_.last_step = position_.step;
   summary_.tokens_seen = position_.tokens_seen;
@@ -362,10 +364,7 @@ absl::Status Trainer::Save(bool last) {
   }
   if (!path.ok()) {
     // The same on every rank. What was saved before is still there: the run goes on.
-    if (run_.observer != nullptr) {
-      run_.observer->OnWarning(
-          absl::StrCat("no checkpoint of step ", position_.step, ": ", path.status().message()));
-    }
+    Warn({absl::StrCat("no checkpoint of step ", position_.step, ": ", path.status().message())});
     return absl::OkStatus();
   }
   saved_step_ = position_.step;

@@ -9,6 +9,8 @@
 
 #include "absl/status/statusor.h"
 #include "comm/communicator.h"
+#include "comm/link_model.h"
+#include "comm/topology.h"
 #include "core/data/dataset.h"
 #include "core/io/file_system.h"
 #include "core/telemetry/step_record.h"
@@ -25,6 +27,13 @@ class TrainObserver {
   // The run starts after `step` (0: from scratch). `checkpoint`: the directory it resumes from, or
   // empty.
   virtual void OnStart(int64_t step, const std::string& checkpoint) = 0;
+  // After OnStart, what the run's exchanges cross: the nodes of all ranks, and what links between
+  // them cost. `links`: none for a model without experts, or in a job of one rank; `given`: those
+  // that the configuration says, the others were measured.
+  virtual void OnNetwork(const comm::Topology& topology, const comm::LinkModel& links,
+                         const comm::LinkModel& given) {
+    static_cast<void>(topology), static_cast<void>(links), static_cast<void>(given);
+  }
   // After each step, its validation included if one was due.
   virtual void OnStep(const StepRecord& record) = 0;
   // The validation before the first step.

@@ -177,6 +177,26 @@ int64_t RunDirectory::last_step() const {
   return step != status.end() && step->is_number_integer() ? step->get<int64_t>() : 0;
 }
 
+absl::Status RunDirectory::WriteNetwork(const RunNetwork& network) const {
+  Json run = ReadRunJson(*file_system_, path_);
+  Json starts = ReadStarts(*file_system_, path_);
+  if (starts.empty() || !starts.back().is_object()) {
+    return absl::NotFoundError(absl::StrCat(kRunFile, " has no start to tell the links of"));
+  }
+  Json& start = starts.back();
+  start["topology"] = network.topology;
+  Json links = Json::object();
+  for (const RunNetwork::Link& link : network.links) {
+    links[link.name] = {{"from", link.measured ? "measured" : "configuration"},
+                        {"latency", link.latency},
+                        {"seconds_per_byte", link.seconds_per_byte}};
+  }
+  start["link_piece_bytes"] = network.piece_bytes;
+  start["links"] = std::move(links);
+  run["starts"] = std::move(starts);
+  return WriteFileAtomically(*file_system_, JoinPath(path_, kRunFile), Dump(run));
+}
+
 absl::Status RunDirectory::WriteStatus(const RunStatus& status) const {
   constexpr const char* kStates[] = {"running", "finished", "failed", "stopped"};
   Json json;

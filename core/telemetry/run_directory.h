@@ -38,6 +38,19 @@ struct RunDirectoryOptions {
   absl::Time start_time = absl::UnixEpoch();
 };
 
+// What a start of the run moved its data over, as it was known.
+struct RunNetwork {
+  struct Link {
+    std::string name;                      // of the class
+    bool measured = false;                 // else given by the configuration
+    double latency = 0.0;                  // seconds a message
+    std::vector<double> seconds_per_byte;  // for pieces of each of piece_bytes
+  };
+  std::string topology;  // ranks, nodes and groups of nodes, for people
+  std::vector<double> piece_bytes;
+  std::vector<Link> links;
+};
+
 enum class RunState {
   kRunning,
   kFinished,
@@ -72,6 +85,8 @@ class RunDirectory {
 
   // Appends to this rank's log, always on the machine's own disk.
   absl::StatusOr<std::unique_ptr<Logger>> OpenLog(int rank, LogLevel console_level) const;
+  // Adds the network to the last start in run.json.
+  absl::Status WriteNetwork(const RunNetwork& network) const;
   // Replaces STATUS.json.
   absl::Status WriteStatus(const RunStatus& status) const;
   // The last finished step, as STATUS.json has it; 0 if it has none.

@@ -140,6 +140,30 @@ void RunReporter::OnStart(int64_t step, const std::string& checkpoint) {
   logger_.Info(resumed);
 }
 
+void RunReporter::OnNetwork(const comm::Topology& topology, const comm::LinkModel& links,
+                            const comm::LinkModel& given) {
+  RunNetwork network;
+  network.topology = topology.ToString();
+  network.piece_bytes.assign(comm::Link::kSizes.begin(), comm::Link::kSizes.end());
+  for (int i = 0; i < comm::kNumLinkClasses; ++i) {
+    const auto link = static_cast<comm::LinkClass>(i);
+    if (!links[link].known()) continue;
+    const auto& rates = links[link].seconds_per_byte;
+    network.links.push_back({std::string(comm::Name(link)),
+                             !given[link].known(),
+                             links[link].latency,
+                             {rates.begin(), rates.end()}});
+  }
+  const absl::Status written = directory_.WriteNetwork(network);
+  if (!written.ok()) OnWarning(absl::StrCat("no links in run.json: ", written.message()));
+  const std::string missing = given.Missing(topology);
+  if (missing.empty() || links.empty()) return;
+  OnWarning(absl::StrCat("layout.links does not say what these links of the job cost: ", missing,
+                         "; they were measured now, so predictions, and what exchange \"auto\" ",
+                         "chooses by them, may differ from run to run. `equipoise info ",
+                         "--links=FILE` under the same mpirun writes all of them"));
+}
+
 void RunReporter::OnStep(const StepRecord& record) {
   step_ = record.step;
   console_->Show(record);

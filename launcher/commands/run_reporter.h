@@ -8,6 +8,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "comm/link_model.h"
+#include "comm/topology.h"
 #include "core/base/log.h"
 #include "core/io/file_system.h"
 #include "core/telemetry/console.h"
@@ -28,6 +30,8 @@ class RunReporter final : public parallel::TrainObserver {
               const RunOptions& options);
 
   void OnStart(int64_t step, const std::string& checkpoint) override;
+  void OnNetwork(const comm::Topology& topology, const comm::LinkModel& links,
+                 const comm::LinkModel& given) override;
   void OnStep(const StepRecord& record) override;
   void OnValidation(int64_t step, int64_t tokens_seen, const ValidationRecord& record) override;
   void OnCheckpoint(int64_t step, const std::string& path, double seconds) override;

@@ -11,7 +11,11 @@ namespace {
 
 absl::StatusOr<comm::LinkModel> ReadFile(const std::string& path) {
   EQ_ASSIGN_OR_RETURN(const std::string text, ReadConfigText(path));
-  return comm::LinksFromText(text);
+  EQ_ASSIGN_OR_RETURN(const comm::LinkModel links, comm::LinksFromText(text));
+  if (links.empty()) {
+    return absl::InvalidArgumentError("it has no line that says what a link costs");
+  }
+  return links;
 }
 
 }  // namespace

@@ -75,6 +75,8 @@ HistoryStart DescribeStart(const Json& start) {
   if (start.contains("hosts") && start["hosts"].is_array()) {
     texts.emplace_back("hosts", DescribeHosts(start["hosts"]));
   }
+  const std::string topology = StringAt(start, "topology");
+  if (!topology.empty()) texts.emplace_back("topology", topology);
   if (start.contains("command_line") && start["command_line"].is_array()) {
     std::vector<std::string> words;
     for (const Json& word : start["command_line"]) {

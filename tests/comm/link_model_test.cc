@@ -106,6 +106,23 @@ TEST(LinkModel, CoversATopologyWhenEveryClassInItIsKnown) {
   EXPECT_TRUE(links.Covers(*grouped));
 }
 
+TEST(LinkModel, NamesWhatAPartOfTheLinksLacks) {
+  const auto grouped = Topology::FromNodes({0, 0, 1, 2}, {"a", "b", "c"}, {"r", "s", "r"});
+  ASSERT_TRUE(grouped.ok());
+  LinkModel links;
+  EXPECT_TRUE(links.empty());
+  EXPECT_EQ(links.Missing(*grouped), "") << "nothing was given";
+  links[LinkClass::kNode] = {1e-5, 1e-9};
+  EXPECT_FALSE(links.empty());
+  EXPECT_EQ(links.Missing(*grouped), "self, remote, far");
+  EXPECT_EQ(links.Missing(*Topology::FromNodes({0, 0})), "self");
+  EXPECT_EQ(links.Missing(*Topology::FromNodes({0})), "");
+  links = Example();
+  EXPECT_EQ(links.Missing(*grouped), "far");
+  links[LinkClass::kFar] = {1e-4, 1e-7};
+  EXPECT_EQ(links.Missing(*grouped), "");
+}
+
 TEST(LinkModel, DescribesItself) {
   EXPECT_EQ(Describe(LinkModel()), "none");
   EXPECT_EQ(Describe(Example()),

@@ -72,6 +72,36 @@ TEST(MeasureLinks, MeasuresBetweenGroupsOfNodes) {
       MeasureOn({0, 1}, absl::Milliseconds(20), {"r1", "r2"})[0][LinkClass::kRemote].known());
 }
 
+// Every class that was given stays as it is, links between groups too; only others are measured.
+TEST(ResolveLinks, MeasuresOnlyWhatWasNotGiven) {
+  ThreadWorld::Options options;
+  options.num_ranks = 4;
+  options.node_of_rank = {0, 1, 2, 3};
+  options.group_of_node = {"r1", "r2", "r1", "r2"};
+  const absl::Status status = RunRanks(options, [](Communicator& world) -> absl::Status {
+    testing_support::TestContext memory;
+    const Context& context = memory.context();
+    EQ_ASSIGN_OR_RETURN(const Topology topology, Topology::Discover(world, context));
+    LinkModel given;
+    if (world.rank() == 0) {
+      given[LinkClass::kSelf] = {3.0, 1.0};
+      given[LinkClass::kFar] = {5.0, 2.0};
+    }
+    const MeasureLinksOptions quick = {.budget = absl::Milliseconds(20)};
+    EQ_ASSIGN_OR_RETURN(LinkModel links, ResolveLinks(world, topology, context, given, quick));
+    EXPECT_EQ(links[LinkClass::kSelf].latency, 3.0);
+    EXPECT_EQ(links[LinkClass::kFar].latency, 5.0);
+    EXPECT_EQ(links[LinkClass::kFar].seconds_per_byte[2], 2.0);
+    EXPECT_TRUE(links[LinkClass::kRemote].known());
+    EXPECT_LT(links[LinkClass::kRemote].latency, 1.0);
+    // And without any, all.
+    EQ_ASSIGN_OR_RETURN(links, ResolveLinks(world, topology, context, LinkModel(), quick));
+    EXPECT_TRUE(links.Covers(topology));
+    return absl::OkStatus();
+  });
+  EXPECT_TRUE(status.ok()) << status;
+}
+
 TEST(MeasureLinks, LeavesOutLinksThatAreNotThere) {
   EXPECT_FALSE(MeasureOn({0, 1}, absl::Milliseconds(20))[0][LinkClass::kNode].known());
   EXPECT_FALSE(MeasureOn({0, 0}, absl::Milliseconds(20))[0][LinkClass::kRemote].known());

@@ -36,6 +36,11 @@ std::unique_ptr<TokenDataset> OpenText(const std::string& path, const std::strin
 
 }  // namespace
 
+void TrainEvents::OnNetwork(const comm::Topology& topology, const comm::LinkModel& links,
+                            const comm::LinkModel& given) {
+  networks.push_back({topology, links, given});
+}
+
 void TrainEvents::OnStart(int64_t step, const std::string& checkpoint) {
   starts.emplace_back(step, checkpoint);
 }

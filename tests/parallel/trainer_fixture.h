@@ -10,6 +10,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "comm/link_model.h"
+#include "comm/topology.h"
 #include "core/data/dataset.h"
 #include "core/io/in_memory_file_system.h"
 #include "parallel/trainer.h"
@@ -19,6 +21,8 @@ namespace equipoise::testing_support {
 // What a run told rank 0, in order.
 struct TrainEvents final : parallel::TrainObserver {
   void OnStart(int64_t step, const std::string& checkpoint) override;
+  void OnNetwork(const comm::Topology& topology, const comm::LinkModel& links,
+                 const comm::LinkModel& given) override;
   void OnStep(const StepRecord& record) override;
   void OnValidation(int64_t step, int64_t tokens_seen, const ValidationRecord& record) override;
   void OnCheckpoint(int64_t step, const std::string& path, double seconds) override;
@@ -27,6 +31,11 @@ struct TrainEvents final : parallel::TrainObserver {
   // Called after each step, on rank 0.
   std::function<void(int64_t step)> after_step;
   std::vector<std::pair<int64_t, std::string>> starts;
+  struct Network {
+    comm::Topology topology;
+    comm::LinkModel links, given;
+  };
+  std::vector<Network> networks;
   std::vector<StepRecord> steps;
   std::vector<int64_t> validated;  // steps, before the first one and with their records
   std::vector<int64_t> saved;      // steps

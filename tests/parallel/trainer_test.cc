@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "comm/link_model.h"
+#include "comm/topology.h"
 #include "core/data/token_writer.h"
 #include "core/data/unigram.h"
 #include "core/io/checkpoint_directory.h"
@@ -83,6 +85,21 @@ TEST_F(TrainerTest, TellsTheSameSummaryOnEveryRank) {
   EXPECT_EQ(outcome.events.steps[2].step, 3);
   EXPECT_EQ(outcome.events.steps[2].tokens_seen, 3 * 8 * 16);
   EXPECT_GT(outcome.events.steps[2].step_seconds, 0.0);
+}
+
+TEST_F(TrainerTest, TellsTheLinksOfARun) {
+  setting_->options.steps = 2;
+  comm::LinkModel given;
+  given[comm::LinkClass::kSelf] = {1e-7, 1e-10};
+  setting_->options.layout.links = given;
+  const TrainOutcome outcome = RunTraining(*setting_, 2);
+  ASSERT_TRUE(outcome.status.ok()) << outcome.status;
+  ASSERT_EQ(outcome.events.networks.size(), 1u);
+  const auto& [topology, links, of_configuration] = outcome.events.networks[0];
+  EXPECT_EQ(topology.num_ranks(), 2);
+  EXPECT_TRUE(links.Covers(topology));
+  EXPECT_EQ(links[comm::LinkClass::kSelf].latency, 1e-7);
+  EXPECT_EQ(of_configuration.Missing(topology), "node");
 }
 
 TEST_F(TrainerTest, ValidatesAndSavesAtItsIntervals) {

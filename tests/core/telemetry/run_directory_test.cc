@@ -68,6 +68,32 @@ TEST(RunDirectoryTest, WritesWhatTheRunIs) {
   EXPECT_EQ(start["config_hash"], ConfigHash("steps: 10\n"));
 }
 
+TEST(RunDirectoryTest, TellsTheLastStartsNetwork) {
+  InMemoryFileSystem disk;
+  RunDirectoryOptions options = Sample();
+  options.path = "/r";
+  ASSERT_TRUE(RunDirectory::Create(disk, options).ok());
+  const auto run = RunDirectory::Create(disk, options);
+  ASSERT_TRUE(run.ok()) << run.status();
+  RunNetwork network;
+  network.topology = "2 ranks on 1 node: alpha {0, 1}";
+  network.piece_bytes = {1024.0, 4096.0};
+  network.links = {{"self", true, 1e-6, {1e-9, 2e-9}}, {"node", false, 2e-6, {3e-9, 3e-9}}};
+  ASSERT_TRUE(run->WriteNetwork(network).ok());
+  const json starts = json::parse(Read(disk, "/r/run.json"))["starts"];
+  ASSERT_EQ(starts.size(), 2u);
+  EXPECT_FALSE(starts[0].contains("links"));
+  EXPECT_EQ(starts[1]["config_hash"], starts[0]["config_hash"]);
+  EXPECT_EQ(starts[1]["topology"], network.topology);
+  EXPECT_EQ(starts[1]["link_piece_bytes"], (json{1024.0, 4096.0}));
+  EXPECT_EQ(starts[1]["links"]["self"]["from"], "measured");
+  EXPECT_EQ(starts[1]["links"]["self"]["seconds_per_byte"], (json{1e-9, 2e-9}));
+  EXPECT_EQ(starts[1]["links"]["node"]["from"], "configuration");
+  EXPECT_EQ(starts[1]["links"]["node"]["latency"], 2e-6);
+  EXPECT_EQ(RunDirectory::Attach(disk, "/none").WriteNetwork(network).code(),
+            absl::StatusCode::kNotFound);
+}
+
 TEST(RunDirectoryTest, KeepsTheLastConfigurationAndEveryStart) {
   InMemoryFileSystem disk;
   RunDirectoryOptions options = Sample();

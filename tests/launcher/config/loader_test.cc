@@ -93,6 +93,9 @@ TEST(Loader, LinksComeFromAFileAndFieldsOverIt) {
   WriteConfig("two links", "node 1e-5 1e-9\nremote fast\n");
   EXPECT_THAT(Problems(Load(path, {file}).status()),
               ElementsAre(HasSubstr("two links: line 2 has 2 words")));
+  WriteConfig("two links", "# node 1e-5 1e-9\n\n");
+  EXPECT_THAT(Problems(Load(path, {file}).status()),
+              ElementsAre(HasSubstr("two links: it has no line that says what a link costs")));
 }
 
 TEST(Loader, OverrideSwitchesTheRouter) {
