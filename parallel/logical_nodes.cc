@@ -73,9 +73,9 @@ absl::StatusOr<int> ResolveNodes(const comm::Topology& topology, const TrainOpti
   if (nodes == 0) {
     if (!PrefersNodes(options)) return 1;
     if (!AreEqualRuns(topology)) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("locality needs nodes of equally many neighbouring ranks, but there are ",
-                       topology.ToString(), ". Start the job so, or set moe.locality.nodes"));
+      return absl::InvalidArgumentError(absl::StrCat(
+          "moe.locality needs nodes of equally many neighbouring ranks, but there are ",
+          topology.ToString(), ". Start the job so, or set moe.locality.nodes"));
     }
     nodes = topology.num_nodes();
   }

@@ -72,22 +72,30 @@ void HashRouter::FillStatistics(const Context& context, const RouterInput& input
 
 absl::Status CheckHashOptions(const RouterOptions& options, int64_t num_groups) {
   std::vector<absl::Status> errors;
-  if (options.balance_loss.coefficient > 0.0 || options.z_loss.coefficient > 0.0) {
+  std::vector<std::string> losses;
+  if (options.balance_loss.coefficient > 0.0) losses.push_back("moe.balance_loss.coefficient");
+  if (options.z_loss.coefficient > 0.0) losses.push_back("moe.z_loss.coefficient");
+  if (!losses.empty()) {
     errors.push_back(OptionError(
-        {"",
-         {"moe.balance_loss.coefficient", "moe.z_loss.coefficient"},
+        {"", losses,
          absl::StrCat("router ", options.kind,
                       " has no scores, so no auxiliary loss can change it: set the coefficients of "
                       "balance_loss and z_loss to 0")}));
   }
-  if (options.locality.prefers()) {
+  const LocalityOptions& locality = options.locality;
+  std::vector<std::string> preferences;
+  if (locality.bias.mode != LocalityBiasMode::kNone) {
+    preferences.push_back("moe.locality.bias.mode");
+  }
+  if (locality.loss.coefficient > 0.0) preferences.push_back("moe.locality.loss.coefficient");
+  if (locality.quota.enabled()) preferences.push_back("moe.locality.quota.outgoing_share");
+  if (!preferences.empty()) {
     errors.push_back(OptionError(
-        {"",
-         {"moe.locality"},
+        {"", preferences,
          absl::StrCat("router ", options.kind,
-                      " has no scores, so no preference can change it: set locality.bias.mode to "
-                      "NONE, locality.loss.coefficient to 0 and locality.quota.outgoing_share to "
-                      "1")}));
+                      " has no scores, so no preference can change it: set "
+                      "moe.locality.bias.mode to NONE, moe.locality.loss.coefficient to 0 and "
+                      "moe.locality.quota.outgoing_share to 1")}));
   }
   if (num_groups < 1 || options.num_experts % num_groups != 0 ||
       options.num_experts / num_groups < options.top_k) {

@@ -2,31 +2,48 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/check.h"
+#include "routing/option_problem.h"
 
 namespace equipoise::routing {
 namespace {
 
+// `field` of moe.locality; `others` of the configuration.
 template <typename... Args>
-absl::Status Refuse(const Args&... message) {
-  return absl::InvalidArgumentError(absl::StrCat("locality", message...));
+absl::Status Refuse(const char* field, std::vector<std::string> others, const Args&... message) {
+  return OptionError(
+      {absl::StrCat("moe.locality.", field), std::move(others), absl::StrCat(message...)});
 }
 
 bool NotNegative(double value) { return std::isfinite(value) && value >= 0.0; }
 
-absl::Status CheckLoss(const LocalityLossOptions& loss) {
-  if (!NotNegative(loss.coefficient)) {
-    return Refuse(".loss.coefficient is ", loss.coefficient, ", must be finite and not negative");
+absl::Status CheckLoss(const LocalityLossOptions& loss, bool has_groups) {
+  const std::pair<const char*, double> weights[] = {{"loss.coefficient", loss.coefficient},
+                                                    {"loss.home", loss.home},
+                                                    {"loss.near", loss.near},
+                                                    {"loss.far", loss.far}};
+  for (const auto& [name, value] : weights) {
+    if (NotNegative(value)) continue;
+    return Refuse(name, {}, "is ", value, ", must be finite and not negative");
   }
-  if (!NotNegative(loss.home) || !NotNegative(loss.near) || !NotNegative(loss.far) ||
-      loss.home < loss.near || loss.near < loss.far || loss.home == 0.0) {
-    return Refuse(".loss has weights home ", loss.home, ", near ", loss.near, ", far ", loss.far,
-                  "; none may be negative, and none above the one before it");
+  if (loss.home == 0.0) return Refuse("loss.home", {}, "is 0, must be above 0");
+  if (loss.near > loss.home) {
+    return Refuse("loss.near", {"moe.locality.loss.home"}, "is ", loss.near,
+                  ", must be at most home, which is ", loss.home);
+  }
+  const double most = has_groups ? loss.near : loss.home;
+  if (loss.far > most) {
+    const std::string other = has_groups ? "near" : "home";
+    return Refuse("loss.far", {"moe.locality.loss." + other}, "is ", loss.far, ", must be at most ",
+                  other, ", which is ", most);
   }
   if (!(loss.smoothing > 0.0 && loss.smoothing < 1.0)) {
-    return Refuse(".loss.smoothing is ", loss.smoothing, ", must be in (0, 1)");
+    return Refuse("loss.smoothing", {}, "is ", loss.smoothing, ", must be in (0, 1)");
   }
   return absl::OkStatus();
 }
@@ -34,21 +51,21 @@ absl::Status CheckLoss(const LocalityLossOptions& loss) {
 absl::Status CheckBias(const LocalityBiasOptions& bias) {
   if (bias.mode == LocalityBiasMode::kNone) return absl::OkStatus();
   if (!std::isfinite(bias.strength)) {
-    return Refuse(".bias.strength is ", bias.strength, ", must be finite");
+    return Refuse("bias.strength", {}, "is ", bias.strength, ", must be finite");
   }
   if (bias.mode == LocalityBiasMode::kFixed) return absl::OkStatus();
   if (!(bias.target >= 0.0 && bias.target <= 1.0)) {
-    return Refuse(".bias.target is ", bias.target, ", must be in [0, 1]");
+    return Refuse("bias.target", {}, "is ", bias.target, ", must be in [0, 1]");
   }
   if (!(std::isfinite(bias.rate) && bias.rate > 0.0)) {
-    return Refuse(".bias.rate is ", bias.rate, ", must be finite and above 0");
+    return Refuse("bias.rate", {}, "is ", bias.rate, ", must be finite and above 0");
   }
   if (!(std::isfinite(bias.limit) && bias.limit >= std::fabs(bias.strength))) {
-    return Refuse(".bias.limit is ", bias.limit, ", must be finite and at least the strength ",
-                  bias.strength);
+    return Refuse("bias.limit", {"moe.locality.bias.strength"}, "is ", bias.limit,
+                  ", must be finite and at least the strength ", bias.strength);
   }
   if (bias.mode == LocalityBiasMode::kLearned && !(NotNegative(bias.decay) && bias.decay <= 1.0)) {
-    return Refuse(".bias.decay is ", bias.decay, ", must be in [0, 1]");
+    return Refuse("bias.decay", {}, "is ", bias.decay, ", must be in [0, 1]");
   }
   return absl::OkStatus();
 }
@@ -56,22 +73,23 @@ absl::Status CheckBias(const LocalityBiasOptions& bias) {
 }  // namespace
 
 absl::Status CheckLocality(const LocalityOptions& options, int num_experts, int top_k) {
-  if (options.num_nodes < 1) return Refuse(".nodes is ", options.num_nodes, ", must be above 0");
+  if (options.num_nodes < 1)
+    return Refuse("nodes", {}, "is ", options.num_nodes, ", must be above 0");
   if (options.nodes_per_group < 0) {
-    return Refuse(".nodes_per_group is ", options.nodes_per_group, ", must not be negative");
+    return Refuse("nodes_per_group", {}, "is ", options.nodes_per_group, ", must not be negative");
   }
-  absl::Status status = CheckLoss(options.loss);
+  absl::Status status = CheckLoss(options.loss, options.nodes_per_group > 0);
   if (status.ok()) status = CheckBias(options.bias);
   if (!status.ok()) return status;
   const double share = options.quota.outgoing_share;
   if (!(share >= 0.0 && share <= 1.0)) {
-    return Refuse(".quota.outgoing_share is ", share, ", must be in [0, 1]");
+    return Refuse("quota.outgoing_share", {}, "is ", share, ", must be in [0, 1]");
   }
   const int fewest = num_experts / options.num_nodes;
   if (options.quota.enabled() && options.num_nodes > 1 && fewest < top_k) {
-    return Refuse(".quota keeps tokens on their node, but of ", options.num_nodes,
-                  " nodes some own only ", fewest, " of the ", num_experts,
-                  " experts, and every token takes ", top_k);
+    return Refuse("quota.outgoing_share", {"moe.locality.nodes", "moe.num_experts", "moe.top_k"},
+                  "keeps tokens on their node, but of ", options.num_nodes, " nodes some own only ",
+                  fewest, " of the ", num_experts, " experts, and every token takes ", top_k);
   }
   return absl::OkStatus();
 }

@@ -98,9 +98,10 @@ absl::Status CheckOptions(const RouterOptions& options) {
   EQ_RETURN_IF_ERROR(CheckNotNegative("capacity.floor", options.capacity.floor));
   if (options.locality.loss.coefficient > 0.0 && options.balance_loss.coefficient > 0.0 &&
       options.balance_loss.scope == LossScope::kRunning) {
-    return absl::InvalidArgumentError(
-        "balance_loss.scope RUNNING cannot be combined with locality.loss, which is over the whole "
-        "step: take GLOBAL_BATCH, or coefficient 0");
+    return OptionError({"moe.balance_loss.scope",
+                        {"moe.locality.loss.coefficient"},
+                        "RUNNING cannot be combined with moe.locality.loss, which is over the "
+                        "whole step: take GLOBAL_BATCH, or coefficient 0"});
   }
   return CheckLocality(options.locality, options.num_experts, options.top_k);
 }

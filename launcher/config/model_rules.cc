@@ -84,6 +84,50 @@ void CheckDenseLayers(const RuleContext& context) {
   }
 }
 
+// Groups of nodes are for the loss, and its share for near nodes is for groups.
+void CheckNearNodes(const RuleContext& context) {
+  static constexpr char kGroup[] = "moe.locality.nodes_per_group";
+  static constexpr char kNear[] = "moe.locality.loss.near";
+  const config::Locality& locality = context.config.moe().locality();
+  const int group = locality.nodes_per_group();
+  if (!context.Usable({kGroup, kNear, "moe.locality.nodes", "moe.locality.loss.coefficient"}))
+    return;
+  if (locality.loss().coefficient() == 0.0) {
+    // Who switches the loss off on the command line need not take out its groups.
+    if (group == 0 || context.provenance.TextOf("moe.locality.loss.coefficient") >
+                          context.provenance.TextOf(kGroup)) {
+      return;
+    }
+    return context.Fail({kGroup},
+                        absl::StrCat(kGroup, " has no effect: moe.locality.loss.coefficient is 0"));
+  }
+  if (group == 0 && locality.loss().near() > 0.0 &&
+      context.provenance.TextOf(kGroup) <= context.provenance.TextOf(kNear)) {
+    context.Fail({kNear}, absl::StrCat(kNear, " has no effect: ", kGroup, " is 0"));
+  }
+  if (locality.nodes() > 0 && group > locality.nodes()) {
+    context.Fail({kGroup, "moe.locality.nodes"},
+                 absl::StrCat(kGroup, " is ", group, ", more than the ", locality.nodes(),
+                              " of moe.locality.nodes"));
+  }
+}
+
+// A bias that is 0, and stays so.
+void CheckBiasMoves(const RuleContext& context) {
+  static constexpr char kMode[] = "moe.locality.bias.mode";
+  static constexpr char kStrength[] = "moe.locality.bias.strength";
+  static constexpr char kLimit[] = "moe.locality.bias.limit";
+  const config::LocalityBias& bias = context.config.moe().locality().bias();
+  if (!context.Usable({kMode, kStrength, kLimit}) || bias.mode() == config::LocalityBias::NONE) {
+    return;
+  }
+  const bool fixed = bias.mode() == config::LocalityBias::FIXED;
+  const char* zero = fixed ? kStrength : kLimit;
+  if ((fixed ? bias.strength() : bias.limit()) != 0.0) return;
+  context.Fail({zero, kMode}, absl::StrCat(kMode, " ", config::LocalityBias::Mode_Name(bias.mode()),
+                                           " has no effect: ", zero, " is 0"));
+}
+
 void CheckLocality(const RuleContext& context) {
   const config::RunConfig& config = context.config;
   const int nodes = config.moe().locality().nodes();
@@ -93,6 +137,8 @@ void CheckLocality(const RuleContext& context) {
                  absl::StrCat("moe.locality.nodes is ", nodes, ", more than the ",
                               config.batch().sequences(), " of batch.sequences"));
   }
+  CheckNearNodes(context);
+  CheckBiasMoves(context);
 }
 
 // A sequence with fewer blocks than there are groups leaves the experts of some without a token.
@@ -155,6 +201,20 @@ std::string PathOfOption(const std::string& option, const std::string& router) {
   return whole ? option : JoinPath(router, option);
 }
 
+// Where a problem of the router at `router` may have been made: the options that it names, or, if
+// nobody wrote any of those, where the router was chosen.
+std::vector<std::string> PlacesOf(const routing::OptionProblem& problem, const std::string& router,
+                                  const Provenance& provenance) {
+  std::vector<std::string> places;
+  if (!problem.subject.empty()) places.push_back(PathOfOption(problem.subject, router));
+  for (const std::string& other : problem.others) places.push_back(PathOfOption(other, router));
+  const bool written = std::any_of(places.begin(), places.end(), [&](const std::string& place) {
+    return provenance.IsWritten(place);
+  });
+  if (places.empty() || (problem.subject.empty() && !written)) places = {router, "moe.router"};
+  return places;
+}
+
 // Asks the router itself whether its settings go together: this layer knows none of them.
 void CheckRouter(const RuleContext& context) {
   const config::RunConfig& config = context.config;
@@ -173,15 +233,9 @@ void CheckRouter(const RuleContext& context) {
   ParameterRegistry parameters;  // declarations only: nothing is allocated
   const auto router = routing::MakeRouter(options, parameters);
   for (const routing::OptionProblem& problem : routing::OptionProblemsOf(router.status())) {
-    std::vector<std::string> places;
-    if (!problem.subject.empty()) places.push_back(PathOfOption(problem.subject, path));
-    for (const std::string& other : problem.others) places.push_back(PathOfOption(other, path));
-    if (problem.subject.empty()) {
-      places.insert(places.end(), {path, "moe.router", "moe"});
-      context.Fail(places, problem.what);
-    } else {
-      context.Fail(places, absl::StrCat(places.front(), " ", problem.what));
-    }
+    const std::vector<std::string> places = PlacesOf(problem, path, context.provenance);
+    context.Fail(places, problem.subject.empty() ? problem.what
+                                                 : absl::StrCat(places.front(), " ", problem.what));
   }
 }
 

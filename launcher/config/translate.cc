@@ -2,6 +2,7 @@
 
 #include <google/protobuf/descriptor.h>
 
+#include <algorithm>
 #include <string>
 
 #include "absl/strings/match.h"
@@ -132,14 +133,24 @@ routing::LocalityBiasMode ToMode(config::LocalityBias::Mode mode) {
   EQ_CHECK(false);
 }
 
-routing::LocalityOptions TranslateLocality(const config::Locality& from) {
+// What rate 0 stands for. A softmax over E experts has scores of about 1 / E: what moves them by
+// more than a small part of that in a step chases the load, and drives experts out.
+double RateOf(const config::Moe& moe) {
+  const config::LocalityBias& bias = moe.locality().bias();
+  if (bias.rate() > 0.0) return bias.rate();
+  return bias.mode() == config::LocalityBias::LEARNED ? 0.1 / std::max(moe.num_experts(), 1) : 0.05;
+}
+
+routing::LocalityOptions TranslateLocality(const config::Moe& moe) {
+  const config::Locality& from = moe.locality();
   routing::LocalityOptions locality;
   locality.num_nodes = from.nodes();
   locality.nodes_per_group = from.nodes_per_group();
   locality.loss = {from.loss().coefficient(), from.loss().home(), from.loss().near(),
                    from.loss().far(), from.loss().smoothing()};
-  locality.bias = {ToMode(from.bias().mode()), from.bias().strength(), from.bias().target(),
-                   from.bias().rate(),         from.bias().limit(),    from.bias().decay()};
+  locality.bias = {ToMode(from.bias().mode()), from.bias().strength(),
+                   from.bias().target(),       RateOf(moe),
+                   from.bias().limit(),        from.bias().decay()};
   locality.quota.outgoing_share = from.quota().outgoing_share();
   return locality;
 }
@@ -219,7 +230,7 @@ routing::RouterOptions TranslateRouter(const config::RunConfig& config) {
   router.z_loss.coefficient = moe.z_loss().coefficient();
   router.capacity = {moe.capacity_factor(), moe.capacity_floor()};
   router.measure_angles = config.telemetry().angles();
-  router.locality = TranslateLocality(moe.locality());
+  router.locality = TranslateLocality(moe);
   const auto* oneof = config::Router::descriptor()->FindOneofByName("kind");
   const FieldDescriptor* chosen =
       config::Router::GetReflection()->GetOneofFieldDescriptor(moe.router(), oneof);
@@ -237,6 +248,10 @@ void ResolveDefaults(const std::string& default_name, config::RunConfig& config)
   if (model.head_dim() == 0) model.set_head_dim(model.hidden() / model.num_heads());
   config::Router& router = *config.mutable_moe()->mutable_router();
   if (router.kind_case() == config::Router::KIND_NOT_SET) router.mutable_top_k();
+  const config::LocalityBias::Mode mode = config.moe().locality().bias().mode();
+  if (mode == config::LocalityBias::CONTROLLER || mode == config::LocalityBias::LEARNED) {
+    config.mutable_moe()->mutable_locality()->mutable_bias()->set_rate(RateOf(config.moe()));
+  }
 }
 
 RunOptions Translate(const config::RunConfig& config) {

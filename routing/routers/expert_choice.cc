@@ -141,8 +141,9 @@ absl::StatusOr<std::unique_ptr<Router>> MakeExpertChoiceRouter(const RouterOptio
         absl::StrCat("router expert_choice: capacity_factor is ", factor, ", must be above 0"));
   }
   if (asked < 0 || asked > options.num_experts) {
-    return absl::InvalidArgumentError(absl::StrCat("router expert_choice: max_copies is ", asked,
-                                                   ", not in [0, ", options.num_experts, "]"));
+    return OptionError({"max_copies",
+                        {"moe.num_experts"},
+                        absl::StrCat("is ", asked, ", not in [0, ", options.num_experts, "]")});
   }
   ScoreRouterParts parts;
   parts.gates.normalize = false;

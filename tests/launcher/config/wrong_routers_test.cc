@@ -58,7 +58,8 @@ const NoEffect kNoEffect[] = {
      "min_copies is 3, more than the 2 of moe.top_k"},
     {"DecayOfAController", 18, "  locality { nodes: 2 bias { mode: CONTROLLER decay: 0.1 } }",
      "18:47", "moe.locality.bias.decay has no effect: moe.locality.bias.mode is CONTROLLER"},
-    {"TargetOfAFixedBias", 18, "  locality { nodes: 2 bias { mode: FIXED target: 0.5 } }", "18:42",
+    {"TargetOfAFixedBias", 18,
+     "  locality { nodes: 2 bias { mode: FIXED strength: 1 target: 0.5 } }", "18:54",
      "moe.locality.bias.target has no effect: moe.locality.bias.mode is FIXED"},
     {"FloorWithoutCapacity", 18, "  capacity_floor: 2", "18:3",
      "moe.capacity_floor has no effect on router top_k: it needs a capacity"},
@@ -74,6 +75,27 @@ const NoEffect kNoEffect[] = {
     {"QuotaOfTokenResonance", 18,
      "  router { token_resonance {} } locality { quota { outgoing_share: 0.5 } }", "18:52",
      "router token_resonance chooses by whole sequences and cannot keep a quota"},
+    {"SmoothingOfNoLoss", 18, "  locality { nodes: 2 loss { smoothing: 0.1 } }", "18:30",
+     "moe.locality.loss.smoothing has no effect: moe.locality.loss.coefficient is 0"},
+    {"NearOfNoLoss", 18, "  locality { nodes: 4 loss { near: 0.5 } }", "18:30",
+     "moe.locality.loss.near has no effect: moe.locality.loss.coefficient is 0"},
+    {"NearWithoutGroups", 18, "  locality { nodes: 4 loss { coefficient: 1 near: 0.5 } }", "18:45",
+     "moe.locality.loss.near has no effect: moe.locality.nodes_per_group is 0"},
+    {"GroupsWithoutLoss", 18, "  locality { nodes: 4 nodes_per_group: 2 }", "18:23",
+     "moe.locality.nodes_per_group has no effect: moe.locality.loss.coefficient is 0"},
+    {"GroupsLargerThanAll", 18,
+     "  locality { nodes: 4 nodes_per_group: 8 loss { coefficient: 1 } }", "18:23",
+     "moe.locality.nodes_per_group is 8, more than the 4 of moe.locality.nodes"},
+    {"FixedAtNothing", 18, "  locality { nodes: 2 bias { mode: FIXED } }", "18:30",
+     "moe.locality.bias.mode FIXED has no effect: moe.locality.bias.strength is 0"},
+    {"ControllerWithoutRoom", 18, "  locality { nodes: 2 bias { mode: CONTROLLER limit: 0 } }",
+     "18:47", "moe.locality.bias.mode CONTROLLER has no effect: moe.locality.bias.limit is 0"},
+    {"NearAboveHome", 18,
+     "  locality { nodes: 4 nodes_per_group: 2 loss { coefficient: 1 near: 2 } }", "18:64",
+     "moe.locality.loss.near is 2, must be at most home, which is 1"},
+    {"LimitBelowStrength", 18,
+     "  locality { nodes: 2 bias { mode: CONTROLLER strength: 1 limit: 0.5 } }", "18:59",
+     "moe.locality.bias.limit is 0.5, must be finite and at least the strength 1"},
     {"FloorOfConstant", 27, "  schedule { kind: CONSTANT final_ratio: 0.5 }", "27:29",
      "optimizer.schedule.final_ratio has no effect: optimizer.schedule.kind is CONSTANT"},
 };
@@ -119,6 +141,32 @@ const WrongChoice kWrongChoices[] = {
     {"TextOfOneNode",
      {"moe.locality.nodes=1", "data.by_node=true"},
      "data.by_node has no effect: moe.locality.nodes is 1"},
+    {"FloorOfAnotherRouter",
+     {"moe.capacity_floor=2", "moe.router.expert_choice={}", "moe.balance_loss.coefficient=0"},
+     "--set #1 'moe.capacity_floor=2': moe.capacity_floor has no effect on router expert_choice"},
+    {"ExpertsThatDoNotDivide",
+     {"moe.router.grap={}", "moe.num_experts=10", "moe.capacity_factor=1", "moe.capacity_floor=2",
+      "layout.expert_owner=[0,0,0,0,0,1,1,1,1,1]"},
+     "--set #2 'moe.num_experts=10': router grap: its 10 experts read blocks of features"},
+    {"LossOfAHash",
+     {"moe.router.hash={}", "moe.z_loss.coefficient=0.1", "moe.balance_loss.coefficient=0",
+      "moe.capacity_factor=2"},
+     "--set #2 'moe.z_loss.coefficient=0.1': router hash has no scores, so no auxiliary loss"},
+    {"BiasOfAHash",
+     {"moe.locality.bias.mode=LEARNED", "moe.router.hash={}", "moe.balance_loss.coefficient=0"},
+     "--set #1 'moe.locality.bias.mode=LEARNED': router hash has no scores, so no preference"},
+    {"QuotaOfTooFewExperts",
+     {"moe.locality.nodes=8", "moe.locality.quota.outgoing_share=0.5", "moe.capacity_factor=2"},
+     "--set #2 'moe.locality.quota.outgoing_share=0.5': moe.locality.quota.outgoing_share keeps "
+     "tokens on their node"},
+    {"MoreCopiesThanExperts",
+     {"moe.router.expert_choice={max_copies: 9}", "moe.balance_loss.coefficient=0",
+      "moe.capacity_floor=0"},
+     "--set #1 'moe.router.expert_choice={max_copies: 9}': moe.router.expert_choice.max_copies is "
+     "9, not in [0, 8]"},
+    {"SegmentOfNothing",
+     {"telemetry.consistency_segment=8"},
+     "telemetry.consistency_segment has no effect: telemetry.consistency_every_steps is 0"},
     {"RateWithoutRule",
      {"moe.router.top_k.bias.rate=0.1"},
      "'moe.router.top_k.bias.rate=0.1': moe.router.top_k.bias.rate has no effect"},
@@ -154,6 +202,33 @@ TEST(WrongRouters, EveryProblemOfARouterHasItsPlace) {
                           HasSubstr("#5 'moe.router.top_k.groups.top_groups=4': "
                                     "moe.router.top_k.groups.top_groups is 4, not in [1, 3]")))
       << loaded.status().message();
+}
+
+// What a later text makes idle is no mistake, and rate 0 means a rate.
+TEST(WrongRouters, ALossThatIsSwitchedOffKeepsItsSettings) {
+  const std::string path = WriteConfig(
+      "near_nodes.textproto",
+      WithLine(18, "  locality { nodes: 4 nodes_per_group: 2 loss { coefficient: 1 near: 0.5 } }"));
+  EXPECT_TRUE(Load(path).ok()) << Load(path).status();
+  EXPECT_TRUE(Load(path, {"moe.locality.loss.coefficient=0"}).ok());
+  EXPECT_TRUE(Load(path, {"moe.locality.nodes_per_group=0"}).ok());
+  EXPECT_TRUE(Load(path, {"moe.locality.nodes_per_group=0", "moe.locality.loss.far=0.7"}).ok())
+      << "far is bounded by home where there are no groups";
+}
+
+TEST(WrongRouters, RateZeroGoesByTheModeOfABias) {
+  const std::string path = WriteConfig("bias_rate.textproto", ValidText());
+  const auto rate = [&](const std::string& mode, const std::string& more) {
+    const auto loaded = Load(path, {"moe.locality.bias.mode=" + mode, more});
+    EXPECT_TRUE(loaded.ok()) << loaded.status();
+    if (!loaded.ok()) return 0.0;
+    const double used = loaded->options.train.model.moe.router.locality.bias.rate;
+    EXPECT_THAT(loaded->resolved_text, HasSubstr(absl::StrCat("rate: ", used, "\n")));
+    return used;
+  };
+  EXPECT_EQ(rate("LEARNED", "moe.num_experts=8"), 0.1 / 8);
+  EXPECT_EQ(rate("LEARNED", "moe.locality.bias.rate=0.5"), 0.5);
+  EXPECT_EQ(rate("CONTROLLER", "moe.num_experts=8"), 0.05);
 }
 
 TEST(WrongRouters, ARouterOwnsTheNamesOfItsSettings) {
