@@ -23,7 +23,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr char kRunFile[] = "run.json";
-constexpr char kStatusFile[] = "STATUS.json";
 
 std::string FormatUtc(absl::Time time, const char* format) {
   return absl::FormatTime(format, time, absl::UTCTimeZone());
@@ -147,10 +146,14 @@ absl::StatusOr<RunDirectory> RunDirectory::Create(FileSystem& file_system,
   const std::string path = options.path.empty() ? DefaultPath(file_system, options) : options.path;
   EQ_RETURN_IF_ERROR(CheckRunDirectoryFormat(file_system, path));
   const RunDirectory directory(file_system, path);
-  absl::Status status = WriteAll(file_system, path, options);
-  if (status.ok()) status = directory.WriteStatus({RunState::kRunning, "", directory.last_step()});
-  if (!status.ok()) return Unusable(path, status);
+  EQ_RETURN_IF_ERROR(directory.Begin(options));
   return directory;
+}
+
+absl::Status RunDirectory::Begin(const RunDirectoryOptions& options) const {
+  absl::Status status = WriteAll(*file_system_, path_, options);
+  if (status.ok()) status = WriteStatus({RunState::kRunning, "", last_step()});
+  return status.ok() ? status : Unusable(path_, status);
 }
 
 RunDirectory RunDirectory::Attach(FileSystem& file_system, std::string path) {
@@ -172,7 +175,7 @@ absl::StatusOr<std::unique_ptr<Logger>> RunDirectory::OpenLog(int rank,
 }
 
 int64_t RunDirectory::last_step() const {
-  const Json status = ReadObject(*file_system_, JoinPath(path_, kStatusFile));
+  const Json status = ReadObject(*file_system_, JoinPath(path_, kRunStatusFile));
   const auto step = status.find("step");
   return step != status.end() && step->is_number_integer() ? step->get<int64_t>() : 0;
 }
@@ -204,7 +207,7 @@ absl::Status RunDirectory::WriteStatus(const RunStatus& status) const {
   json["reason"] = status.reason;
   json["step"] = status.step;
   json["time"] = FormatUtc(absl::Now(), "%Y-%m-%dT%H:%M:%SZ");
-  return WriteFileAtomically(*file_system_, JoinPath(path_, kStatusFile), Dump(json));
+  return WriteFileAtomically(*file_system_, JoinPath(path_, kRunStatusFile), Dump(json));
 }
 
 }  // namespace equipoise

@@ -18,6 +18,9 @@ namespace equipoise {
 // The resolved configuration of the last start, in a run directory.
 inline constexpr char kResolvedConfigFile[] = "config.textproto";
 
+// How far the last start that was not refused has come.
+inline constexpr char kRunStatusFile[] = "STATUS.json";
+
 // Of run.json, and so of the whole directory: what older programs cannot read gets another.
 inline constexpr int kRunDirectoryFormat = 1;
 
@@ -75,6 +78,9 @@ class RunDirectory {
   // configuration of the last start is kept, and STATUS.json keeps its step.
   static absl::StatusOr<RunDirectory> Create(FileSystem& file_system,
                                              const RunDirectoryOptions& options);
+  // Writes what this start of the run is, as Create does: for a run that is there already, once
+  // nothing can refuse the start any more.
+  absl::Status Begin(const RunDirectoryOptions& options) const;
   // One that Create made on this or another rank; touches no disk.
   static RunDirectory Attach(FileSystem& file_system, std::string path);
 

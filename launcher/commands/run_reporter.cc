@@ -59,13 +59,14 @@ std::string DescribeValidation(const ValidationRecord& record) {
 }  // namespace
 
 RunReporter::RunReporter(FileSystem& files, const RunDirectory& directory, Logger& logger,
-                         const RunOptions& options)
+                         const RunOptions& options, std::optional<RunDirectoryOptions> unwritten)
     : files_(files),
       directory_(directory),
       logger_(logger),
       sinks_([this](const std::string& text) { OnWarning(text); }),
       telemetry_(options.telemetry),
       starts_over_(options.train.checkpoint.resume == "never"),
+      unwritten_(std::move(unwritten)),
       step_(directory.last_step()) {
   ConsoleOptions console;
   console.out = stdout;
@@ -120,6 +121,11 @@ void RunReporter::Record(RunEvent event, const std::string& text) {
 }
 
 void RunReporter::OnStart(int64_t step, const std::string& checkpoint) {
+  if (unwritten_.has_value()) {
+    const absl::Status begun = directory_.Begin(*unwritten_);
+    unwritten_.reset();
+    if (!begun.ok()) OnWarning(std::string(begun.message()));
+  }
   step_ = step;
   absl::StatusOr<EventLog> events = EventLog::Open(files_, directory_.path());
   if (events.ok()) {

@@ -26,8 +26,10 @@ namespace equipoise::launcher {
 // references outlive it.
 class RunReporter final : public parallel::TrainObserver {
  public:
+  // `unwritten`: what OnStart writes into the directory of a run that is there already; nothing: a
+  // new one, where it stands already.
   RunReporter(FileSystem& files, const RunDirectory& directory, Logger& logger,
-              const RunOptions& options);
+              const RunOptions& options, std::optional<RunDirectoryOptions> unwritten);
 
   void OnStart(int64_t step, const std::string& checkpoint) override;
   void OnNetwork(const comm::Topology& topology, const comm::LinkModel& links,
@@ -39,6 +41,8 @@ class RunReporter final : public parallel::TrainObserver {
 
   // The last step that was reported; until OnStart that of the run that is there already.
   int64_t step() const { return step_; }
+  // Whether this start is written in the run directory: a refused one is not.
+  bool has_begun() const { return !unwritten_.has_value(); }
   // The run is over; `text`: how it came.
   void OnEnd(const std::string& text);
 
@@ -60,6 +64,7 @@ class RunReporter final : public parallel::TrainObserver {
   const TelemetryOptions telemetry_;
   const bool starts_over_;          // checkpoint.resume: "never"
   std::optional<EventLog> events_;  // none if the file could not be opened, or not be written
+  std::optional<RunDirectoryOptions> unwritten_;
   int64_t step_ = 0;
   absl::Time status_time_ = absl::InfinitePast();
 };

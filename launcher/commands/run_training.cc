@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -91,6 +92,9 @@ absl::StatusOr<std::vector<std::string>> GatherHosts(Job& job) {
 struct OwnDirectory {
   RunDirectory directory;
   RunLock lock;
+  // On the reporting rank, of a run that is there already: not written until the start has passed
+  // every check, also those of the checkpoint and its data.
+  std::optional<RunDirectoryOptions> unwritten = std::nullopt;
 };
 
 absl::Status CheckDirectory(FileSystem& files, const std::string& path,
@@ -110,6 +114,10 @@ absl::StatusOr<OwnDirectory> CreateDirectory(FileSystem& files, const RunDirecto
     lock = RunLock::Take(JoinPath(path, kLockFile));
     if (absl::IsFailedPrecondition(lock.status())) return lock.status();
     EQ_RETURN_IF_ERROR(CheckDirectory(files, path, config));
+    if (lock.ok() && files.Exists(JoinPath(path, kRunStatusFile))) {
+      EQ_RETURN_IF_ERROR(files.CreateDirectories(JoinPath(path, "log")));
+      return OwnDirectory{RunDirectory::Attach(files, path), *std::move(lock), options};
+    }
   }
   // Where nothing can be written, this says so best.
   EQ_ASSIGN_OR_RETURN(RunDirectory directory, RunDirectory::Create(files, options));
@@ -134,6 +142,7 @@ absl::StatusOr<OwnDirectory> MakeRunDirectory(Job& job, FileSystem& files,
   EQ_ASSIGN_OR_RETURN(options.hosts, GatherHosts(job));
   std::string made;
   RunLock lock;
+  std::optional<RunDirectoryOptions> unwritten;
   const comm::WaitOptions made_by_first = {.name = "run directory"};
   absl::Status status;
   if (job.reports()) {
@@ -142,13 +151,14 @@ absl::StatusOr<OwnDirectory> MakeRunDirectory(Job& job, FileSystem& files,
     if (own.ok()) {
       made = own->directory.path();
       lock = std::move(own->lock);
+      unwritten = std::move(own->unwritten);
     }
   }
   EQ_RETURN_IF_ERROR(WithExitCode(
       comm::AgreeOnStatus(job.world(), job.context(), status, made_by_first), ExitCode::kConfig));
   EQ_ASSIGN_OR_RETURN(made,
                       parallel::BroadcastText(job.world(), job.context(), made, 0, made_by_first));
-  return OwnDirectory{RunDirectory::Attach(files, made), std::move(lock)};
+  return OwnDirectory{RunDirectory::Attach(files, made), std::move(lock), std::move(unwritten)};
 }
 
 // Every node reads its own copy of the configuration's files: they must say the same.
@@ -240,8 +250,9 @@ void ReportEnd(const RunDirectory& directory, Logger& logger, const parallel::Tr
   ConsoleWriter(stdout).Write(text, in_haste ? ConsoleWriter::kPatience : kSummaryPatience);
 }
 
-absl::Status TrainIn(Job& job, FileSystem& files, const RunDirectory& directory,
+absl::Status TrainIn(Job& job, FileSystem& files, const OwnDirectory& own,
                      const LoadedConfig& config, const Data& data, Logger& logger) {
+  const RunDirectory& directory = own.directory;
   parallel::TrainRun run;
   run.data = data.train.get();
   run.validation_data = data.validation.get();
@@ -252,18 +263,20 @@ absl::Status TrainIn(Job& job, FileSystem& files, const RunDirectory& directory,
   run.stop_requested = [&signals] { return signals.first() != 0; };
   std::unique_ptr<RunReporter> reporter;
   if (job.reports()) {
-    reporter = std::make_unique<RunReporter>(files, directory, logger, config.options);
+    reporter =
+        std::make_unique<RunReporter>(files, directory, logger, config.options, own.unwritten);
     run.observer = reporter.get();
   }
   const absl::StatusOr<parallel::TrainSummary> summary =
       parallel::Train(*job.device, job.world(), config.options.train, run);
   const int64_t step = reporter == nullptr ? 0 : reporter->step();
+  const bool has_begun = reporter != nullptr && reporter->has_begun();
   if (reporter != nullptr) reporter->OnEnd(DescribeEnd(summary));
   reporter.reset();
   if (!summary.ok()) {
     // For the rank's log; the console hears of it once, from the command.
     logger.Warning(absl::StrCat("the run failed: ", summary.status().message()));
-    if (job.reports()) {
+    if (has_begun) {
       WriteStatus(directory, logger,
                   {RunState::kFailed, std::string(summary.status().message()), step});
     }
@@ -296,7 +309,7 @@ absl::Status RunTraining(const LoadedConfig& config, const std::string& run_dire
   if (job.reports()) {
     ConsoleWriter(stdout).Write(absl::StrCat("run directory: ", directory.path(), "\n"));
   }
-  const absl::Status status = TrainIn(job, *files, directory, config, *data, **logger);
+  const absl::Status status = TrainIn(job, *files, own, config, *data, **logger);
   if (!status.ok() && !IsSharedFailure(status)) job.world().Abort(status);
   return status;
 }

@@ -249,7 +249,9 @@ absl::Status TrialRunner::ConcludeFailure(Running& running, const ProcessEnd& en
   if (event.reason.empty()) {
     event.reason = end.ok() ? "it ended without having finished" : DescribeEnd(end);
     // What failed before there was a run directory is only on the console.
-    const std::string why = run.state == "failed" ? run.reason : LastWords(running);
+    // A refused start leaves what an earlier one wrote.
+    const bool refused = end.exit_code == static_cast<int>(ExitCode::kCheckpoint);
+    const std::string why = run.state == "failed" && !refused ? run.reason : LastWords(running);
     if (!why.empty()) absl::StrAppend(&event.reason, ": ", why);
   }
   EQ_RETURN_IF_ERROR(store_.Append(event));

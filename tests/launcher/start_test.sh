@@ -57,7 +57,18 @@ expect 0 'run directory: run' "and may be said" \
 mv run/ckpt away
 expect 4 'checkpoint.resume is "must"' "checkpoints are gone" \
   --set seed=5 "${prefer[@]}" --set moe.locality.nodes=2 --set checkpoint.resume=must
-expect_status failed 3 "a start that failed keeps the step"
+expect_status finished 3 "a start that is refused changes nothing"
+# left: what the files of the run say.
+left() { sha256sum run/config.textproto run/overrides.txt run/run.json run/STATUS.json; }
+before=$(left)
+expect 4 'checkpoint.resume is "must"' "checkpoints are gone, other steps" \
+  --set seed=5 "${prefer[@]}" --set moe.locality.nodes=2 --set checkpoint.resume=must --set checkpoint.every_steps=2
+exec 9>run/LOCK
+flock -n 9
+expect 2 'another job is writing' "a second job" --set seed=5 "${prefer[@]}" \
+  --set moe.locality.nodes=2 --set checkpoint.resume=never --set checkpoint.every_steps=3
+exec 9>&-
+[[ $(left) == "$before" ]] || { echo "FAILED: a refused start changed the run's files"; failures=1; }
 
 mv run first
 expect 0 'moe.locality.bias has no effect: there is one node' "an idle preference" "${prefer[@]}"

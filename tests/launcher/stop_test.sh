@@ -65,6 +65,7 @@ expect_stopped() {
   grep -q '"state": "stopped"' "$1/STATUS.json" || fail "$2: $(<"$1/STATUS.json")"
   ((step >= 5 && step < 250)) || fail "$2: stopped at step $step"
   [[ $(<"$1/ckpt/LATEST") == "step-$(printf %08d "$step")" ]] || fail "$2: no checkpoint of $step"
+  grep -q "^equipoise_step{.*} $step\$" "$1"/prom/*.prom || fail "$2: Prometheus has an older step"
   echo "$2: stopped after step $step"
 }
 
