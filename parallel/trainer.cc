@@ -1,3 +1,4 @@
+#include "core/telemetry/phase.h"
 #include "parallel/trainer.h"
 
 #include <algorithm>
@@ -65,7 +66,7 @@ class Trainer {
   StopReason Vote() const;
   bool ValidationIsDue(int64_t step, bool last) const;
   bool SaveIsDue(int64_t step, bool last) const;
-  StepRecord Report(const StepResult& result, double seconds);
+  StepRecord Report(const StepResult& result, const PhaseSeconds& time, double seconds);
 
   comm::Communicator& world_;
   TrainOptions options_;  // with the checkpoint's number of nodes, if they leave it open
@@ -313,10 +314,12 @@ absl::StatusOr<StepRecord> Trainer::RunStep() {
   position_.step = step;
   position_.tokens_seen += result.tokens;
   position_.samples_seen += options_.batch.sequences;
-  return Report(result, SecondsSince(start));
+  // At one moment, so that the phases add up to the step.
+  const PhaseSeconds time = step_->timers().FinishStep();
+  return Report(result, time, SecondsSince(start));
 }
 
-StepRecord Trainer::Report(const StepResult& result, double seconds) {
+StepRecord Trainer::Report(const StepResult& result, const PhaseSeconds& time, double seconds) {
   const routing::RouterOptions& router = options_.model.moe.router;
   StepRecord record = ReportStep(result, router.num_experts, step_->placement(), step_->locality());
   record.tokens_seen = position_.tokens_seen;
@@ -326,7 +329,7 @@ StepRecord Trainer::Report(const StepResult& result, double seconds) {
     record.mfu = TrainingFlopsPerToken(options_.model, options_.batch.sequence_length) *
                  record.tokens_per_second / gemm_rate_;
   }
-  record.time = step_->timers().FinishStep();
+  record.time = time;
   step_seconds_ += seconds;
   run_tokens_ += result.tokens;
   summary_.last_step = position_.step;
