@@ -1,4 +1,3 @@
-#include "core/telemetry/phase.h"
 #include "parallel/trainer.h"
 
 #include <algorithm>
@@ -16,6 +15,7 @@
 #include "core/data/fingerprint.h"
 #include "core/data/token_layout.h"
 #include "core/device/context.h"
+#include "core/telemetry/phase.h"
 #include "parallel/data_record.h"
 #include "parallel/logical_nodes.h"
 #include "parallel/model_flops.h"
