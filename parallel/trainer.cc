@@ -314,9 +314,8 @@ absl::StatusOr<StepRecord> Trainer::RunStep() {
   position_.step = step;
   position_.tokens_seen += result.tokens;
   position_.samples_seen += options_.batch.sequences;
-  // At one moment, so that the phases add up to the step.
-  const PhaseSeconds time = step_->timers().FinishStep();
-  return Report(result, time, SecondsSince(start));
+  // Both at one moment: the phases add up to the step.
+  return Report(result, step_->timers().FinishStep(), SecondsSince(start));
 }
 
 StepRecord Trainer::Report(const StepResult& result, const PhaseSeconds& time, double seconds) {
