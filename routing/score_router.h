@@ -44,8 +44,8 @@ struct ScoreRouterParts {
 // A router in which every token scores all experts and takes the K best, by itself: logits ->
 // scores -> top K -> gates, and every loss's sums, in one pass over x, a tile of tokens at a time.
 // The backward pass makes each tile again (bit for bit) instead of saving it, so that what it costs
-// in memory is E * kTileTokens numbers, whatever T is. Routers are this class with their parts, not
-// subclasses of it.
+// in memory is E * kTileTokens numbers, whatever T is; S * E more where a choice looks at whole
+// sequences of S. Routers are this class with their parts, not subclasses of it.
 class ScoreRouter final : public Router {
  public:
   // Takes the losses and the capacity from `options`, which MakeRouter has checked.
