@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "core/io/file_system.h"
 #include "core/telemetry/append_file.h"
+#include "core/telemetry/step_gaps.h"
 #include "core/telemetry/step_record.h"
 #include "core/telemetry/step_sink.h"
 
@@ -32,10 +33,12 @@ class MetricsWriter final : public StepSink {
 
   // Opens `path`, first cutting what a run resumed at `resumed_step` will write again: everything
   // from the first row with a greater step on, and a last line without an end. A file that cannot
-  // be read, cut or opened is an error. `file_system` must outlive the writer.
+  // be read, cut or opened is an error. `file_system` must outlive the writer. `gaps`, unless
+  // null: what is missing of the rows that stay.
   static absl::StatusOr<std::unique_ptr<StepSink>> Open(FileSystem& file_system,
                                                         const std::string& path,
-                                                        int64_t resumed_step);
+                                                        int64_t resumed_step,
+                                                        StepGaps* gaps = nullptr);
 
   absl::Status Write(const StepRecord& record) override {
     return file_->Append(StepRecordToJson(record) + "\n");
@@ -51,8 +54,9 @@ class MetricsWriter final : public StepSink {
   std::unique_ptr<AppendFile> file_;
 };
 
-// Bytes of metrics.jsonl to keep for a run resumed at `resumed_step`; see MetricsWriter::Open.
-uint64_t BytesUpToStep(std::string_view text, int64_t resumed_step);
+// Bytes of metrics.jsonl to keep for a run resumed at `resumed_step`, and what is missing in them;
+// see MetricsWriter::Open.
+uint64_t BytesUpToStep(std::string_view text, int64_t resumed_step, StepGaps* gaps = nullptr);
 
 }  // namespace equipoise
 

@@ -1,5 +1,9 @@
 #include "core/telemetry/router_log_reader.h"
 
+#include <algorithm>
+#include <optional>
+#include <utility>
+
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
 #include "core/io/hash.h"
@@ -48,6 +52,46 @@ absl::StatusOr<RouterLogReader> RouterLogReader::Open(const FileSystem& file_sys
   return RouterLogReader(std::move(log), std::move(index));
 }
 
+RouterLogReader::RouterLogReader(std::unique_ptr<FileView> log, std::string index)
+    : view_(std::move(log)), log_(view_->text()), index_(std::move(index)) {
+  is_ordered_ = num_entries() > 0;
+  for (uint64_t entry = 1; entry < num_entries(); ++entry) {
+    const char* data = index_.data() + entry * kIndexEntryBytes;
+    is_ordered_ = is_ordered_ && StepOf(entry) > StepOf(entry - 1) &&
+                  router_log::Fixed64(data + 8) > router_log::Fixed64(data + 8 - kIndexEntryBytes);
+  }
+  // What is missing in front of the first whole record.
+  if (is_ordered_) gaps_.StartAt(StepOf(0));
+}
+
+uint64_t RouterLogReader::num_entries() const { return index_.size() / kIndexEntryBytes; }
+
+int64_t RouterLogReader::StepOf(uint64_t entry) const {
+  return static_cast<int64_t>(router_log::Fixed64(index_.data() + entry * kIndexEntryBytes));
+}
+
+uint64_t RouterLogReader::EntryFrom(int64_t step) const {
+  uint64_t low = 0;
+  uint64_t high = num_entries();
+  while (low < high) {
+    const uint64_t middle = low + (high - low) / 2;
+    if (StepOf(middle) < step) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  return low;
+}
+
+int64_t RouterLogReader::NumIndexed(int64_t after) const {
+  if (!is_ordered_) return 0;
+  const uint64_t end =
+      last_step_ == std::numeric_limits<int64_t>::max() ? num_entries() : EntryFrom(last_step_ + 1);
+  const uint64_t begin = EntryFrom(after + 1);
+  return end > begin ? static_cast<int64_t>(end - begin) : 0;
+}
+
 bool RouterLogReader::Parse(uint64_t position, std::string_view& payload, uint64_t& end) const {
   if (position > log_.size()) return false;
   if (log_.size() - position < kRecordHeaderBytes + kChecksumBytes) return false;
@@ -75,6 +119,24 @@ uint64_t RouterLogReader::Resume(uint64_t position) const {
 }
 
 bool RouterLogReader::Next(RouterRecord& record) {
+  if (has_ended_) return false;
+  const int64_t num_skipped = num_skipped_;
+  const bool found = Walk(record);
+  const bool is_behind = found && record.step > last_step_;
+  // Damage in front of a record that was not asked for may be of such ones, too.
+  for (int64_t i = num_skipped; i < num_skipped_ && !is_behind; ++i) gaps_.Damage();
+  if (found && !is_behind) {
+    gaps_.See(record.step);
+    return true;
+  }
+  has_ended_ = true;
+  const int64_t last = gaps_.last().value_or(std::numeric_limits<int64_t>::min());
+  const int64_t by_steps = is_behind && gaps_.last().has_value() ? last_step_ - last : 0;
+  gaps_.End(std::max(NumIndexed(last), by_steps));
+  return false;
+}
+
+bool RouterLogReader::Walk(RouterRecord& record) {
   bool in_damage = false;  // a false start inside damage is the same damage
   while (position_ < log_.size()) {
     std::string_view payload;
@@ -102,31 +164,23 @@ bool RouterLogReader::IsSound(uint64_t entry) const {
 }
 
 void RouterLogReader::SeekStep(int64_t step) {
-  const auto step_of = [&](uint64_t entry) {
-    return static_cast<int64_t>(router_log::Fixed64(index_.data() + entry * kIndexEntryBytes));
-  };
-  uint64_t low = 0;
-  uint64_t high = index_.size() / kIndexEntryBytes;
-  while (low < high) {
-    const uint64_t middle = low + (high - low) / 2;
-    if (step_of(middle) < step) {
-      low = middle + 1;
-    } else {
-      high = middle;
-    }
-  }
   // From the last one before `step`: the index may lack the newest records.
-  if (low > 0 && IsSound(low - 1)) {
-    position_ = router_log::Fixed64(index_.data() + (low - 1) * kIndexEntryBytes + 8);
+  const uint64_t first = EntryFrom(step);
+  if (first > 0 && IsSound(first - 1)) {
+    position_ = router_log::Fixed64(index_.data() + (first - 1) * kIndexEntryBytes + 8);
   }
-  RouterRecord record;
   const int64_t num_skipped = num_skipped_;
-  while (Next(record)) {
-    if (record.step < step) continue;
-    position_ = offset_;
-    break;
+  RouterRecord record;
+  std::optional<int64_t> before;
+  while (Walk(record)) {
+    if (record.step >= step) {
+      position_ = offset_;
+      break;
+    }
+    before = record.step;
   }
   num_skipped_ = num_skipped;
+  if (before.has_value() || (is_ordered_ && StepOf(0) < step)) gaps_.StartAt(step);
 }
 
 }  // namespace equipoise

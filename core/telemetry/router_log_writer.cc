@@ -18,22 +18,34 @@ std::string IndexEntry(int64_t step, uint64_t offset) {
 struct Kept {
   uint64_t size = 0;
   std::string index;
+  StepGaps gaps;
 };
 
 absl::StatusOr<Kept> KeepUpTo(const FileSystem& file_system, const std::string& directory,
                               int64_t resumed_step) {
   Kept kept;
-  if (resumed_step < 0 || !file_system.Exists(JoinPath(directory, kRouterLogName))) return kept;
+  if (resumed_step < 0) return kept;
+  if (!file_system.Exists(JoinPath(directory, kRouterLogName))) {
+    // Without an index, too, the run may never have had a log.
+    const bool is_lost = file_system.Exists(JoinPath(directory, kRouterIndexName));
+    kept.gaps.End(is_lost ? resumed_step : 0);
+    return kept;
+  }
   absl::StatusOr<RouterLogReader> reader = RouterLogReader::Open(file_system, directory);
   // A file that was cut off in its header, or is no log at all, holds nothing to keep.
-  if (absl::IsDataLoss(reader.status())) return kept;
+  if (absl::IsDataLoss(reader.status())) {
+    kept.gaps.End(resumed_step);
+    return kept;
+  }
   EQ_RETURN_IF_ERROR(reader.status());
   RouterRecord record;
   kept.size = router_log::kFileHeaderBytes;
-  while (reader->Next(record) && record.step <= resumed_step) {
+  reader->StopAfter(resumed_step);
+  while (reader->Next(record)) {
     kept.index += IndexEntry(record.step, reader->offset());
     kept.size = reader->end_offset();
   }
+  kept.gaps = reader->gaps();
   return kept;
 }
 
@@ -41,8 +53,10 @@ absl::StatusOr<Kept> KeepUpTo(const FileSystem& file_system, const std::string& 
 
 absl::StatusOr<std::unique_ptr<StepSink>> RouterLogWriter::Open(FileSystem& file_system,
                                                                 const std::string& directory,
-                                                                int64_t resumed_step) {
-  EQ_ASSIGN_OR_RETURN(const Kept kept, KeepUpTo(file_system, directory, resumed_step));
+                                                                int64_t resumed_step,
+                                                                StepGaps* gaps) {
+  EQ_ASSIGN_OR_RETURN(Kept kept, KeepUpTo(file_system, directory, resumed_step));
+  if (gaps != nullptr) *gaps = std::move(kept.gaps);
   const std::string log_path = JoinPath(directory, kRouterLogName);
   const std::string index_path = JoinPath(directory, kRouterIndexName);
   // A reader must never meet an index of records that are gone.

@@ -11,6 +11,7 @@
 #include "core/io/file_system.h"
 #include "core/telemetry/append_file.h"
 #include "core/telemetry/router_log.h"
+#include "core/telemetry/step_gaps.h"
 #include "core/telemetry/step_sink.h"
 
 namespace equipoise {
@@ -20,9 +21,11 @@ class RouterLogWriter final : public StepSink {
  public:
   // Opens the files in `directory`. Of what is there, the records up to `resumed_step` stay, and
   // damaged ones before them; -1 keeps none. FailedPrecondition for a file of a newer version.
+  // `gaps`, unless null: what is missing of the records that stay.
   static absl::StatusOr<std::unique_ptr<StepSink>> Open(FileSystem& file_system,
                                                         const std::string& directory,
-                                                        int64_t resumed_step);
+                                                        int64_t resumed_step,
+                                                        StepGaps* gaps = nullptr);
 
   absl::Status Write(const StepRecord& record) override;
   absl::Status WriteValidation(int64_t, int64_t, const ValidationRecord&) override {

@@ -16,13 +16,12 @@
 #include "core/base/status_macros.h"
 #include "core/io/atomic_file.h"
 #include "core/io/hash.h"
+#include "core/telemetry/append_file.h"
 
 namespace equipoise {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-constexpr char kRunFile[] = "run.json";
 
 std::string FormatUtc(absl::Time time, const char* format) {
   return absl::FormatTime(format, time, absl::UTCTimeZone());
@@ -80,10 +79,10 @@ Json ReadObject(const FileSystem& file_system, const std::string& path) {
 }
 
 Json ReadRunJson(const FileSystem& file_system, const std::string& directory) {
-  return ReadObject(file_system, JoinPath(directory, kRunFile));
+  return ReadObject(file_system, JoinPath(directory, kRunRecordFile));
 }
 
-// run.json keeps every start of a run; one that cannot be read any more is begun anew.
+// run.json keeps every start of a run.
 Json ReadStarts(const FileSystem& file_system, const std::string& directory) {
   const Json old = ReadRunJson(file_system, directory);
   return old.contains("starts") && old["starts"].is_array() ? old["starts"] : Json::array();
@@ -93,19 +92,42 @@ absl::Status WriteAll(FileSystem& file_system, const std::string& path,
                       const RunDirectoryOptions& options) {
   EQ_RETURN_IF_ERROR(file_system.CreateDirectories(JoinPath(path, "log")));
   EQ_RETURN_IF_ERROR(file_system.SyncDirectory(DirectoryOf(path)));
-  EQ_RETURN_IF_ERROR(
-      WriteFileAtomically(file_system, JoinPath(path, kResolvedConfigFile), options.config_text));
   std::string overrides;
   for (const std::string& line : options.overrides) absl::StrAppend(&overrides, line, "\n");
   EQ_RETURN_IF_ERROR(WriteFileAtomically(file_system, JoinPath(path, "overrides.txt"), overrides));
+  const std::string run_path = JoinPath(path, kRunRecordFile);
+  if (ReadRunRecord(file_system, path).state == RunRecord::State::kDamaged) {
+    EQ_RETURN_IF_ERROR(SetAside(file_system, run_path).status());
+  }
   Json run;
   run["format"] = kRunDirectoryFormat;
   run["starts"] = ReadStarts(file_system, path);
   run["starts"].push_back(DescribeStart(options));
-  return WriteFileAtomically(file_system, JoinPath(path, kRunFile), Dump(run));
+  // Before the configuration, which is told from half of one by the hashes here.
+  EQ_RETURN_IF_ERROR(WriteFileAtomically(file_system, run_path, Dump(run)));
+  return WriteFileAtomically(file_system, JoinPath(path, kResolvedConfigFile), options.config_text);
 }
 
 }  // namespace
+
+RunRecord ReadRunRecord(const FileSystem& file_system, const std::string& path) {
+  const std::string file = JoinPath(path, kRunRecordFile);
+  if (!file_system.Exists(file)) return {RunRecord::State::kMissing};
+  const absl::StatusOr<uint64_t> size = file_system.FileSize(file);
+  if (size.ok() && *size == 0) return {RunRecord::State::kEmpty};
+  const Json run = ReadRunJson(file_system, path);
+  const auto starts = run.find("starts");
+  if (starts == run.end() || !starts->is_array()) return {RunRecord::State::kDamaged};
+  RunRecord record = {RunRecord::State::kWhole};
+  for (const Json& start : *starts) {
+    if (!start.is_object()) continue;
+    const auto hash = start.find("config_hash");
+    if (hash != start.end() && hash->is_string()) {
+      record.config_hashes.push_back(hash->get<std::string>());
+    }
+  }
+  return record;
+}
 
 absl::Status CheckRunDirectoryFormat(const FileSystem& file_system, const std::string& path) {
   const Json run = ReadRunJson(file_system, path);
@@ -184,7 +206,7 @@ absl::Status RunDirectory::WriteNetwork(const RunNetwork& network) const {
   Json run = ReadRunJson(*file_system_, path_);
   Json starts = ReadStarts(*file_system_, path_);
   if (starts.empty() || !starts.back().is_object()) {
-    return absl::NotFoundError(absl::StrCat(kRunFile, " has no start to tell the links of"));
+    return absl::NotFoundError(absl::StrCat(kRunRecordFile, " has no start to tell the links of"));
   }
   Json& start = starts.back();
   start["topology"] = network.topology;
@@ -197,7 +219,7 @@ absl::Status RunDirectory::WriteNetwork(const RunNetwork& network) const {
   start["link_piece_bytes"] = network.piece_bytes;
   start["links"] = std::move(links);
   run["starts"] = std::move(starts);
-  return WriteFileAtomically(*file_system_, JoinPath(path_, kRunFile), Dump(run));
+  return WriteFileAtomically(*file_system_, JoinPath(path_, kRunRecordFile), Dump(run));
 }
 
 absl::Status RunDirectory::WriteStatus(const RunStatus& status) const {

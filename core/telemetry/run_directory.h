@@ -17,6 +17,8 @@ namespace equipoise {
 
 // The resolved configuration of the last start, in a run directory.
 inline constexpr char kResolvedConfigFile[] = "config.textproto";
+// Every start of the run, with its configuration's hash.
+inline constexpr char kRunRecordFile[] = "run.json";
 
 // How far the last start that was not refused has come.
 inline constexpr char kRunStatusFile[] = "STATUS.json";
@@ -75,7 +77,8 @@ class RunDirectory {
   // calls this, the others Attach to its path. An error says what failed, where, the system's text,
   // and what to do; FailedPrecondition and nothing changed for a directory of a newer program.
   // Whether the run that was there may go on with this configuration is the caller's to check; the
-  // configuration of the last start is kept, and STATUS.json keeps its step.
+  // configuration of the last start is kept, and STATUS.json keeps its step. A run.json that cannot
+  // be read is set aside.
   static absl::StatusOr<RunDirectory> Create(FileSystem& file_system,
                                              const RunDirectoryOptions& options);
   // Writes what this start of the run is, as Create does: for a run that is there already, once
@@ -105,6 +108,14 @@ class RunDirectory {
   FileSystem* file_system_;
   std::string path_;
 };
+
+// What run.json tells of a run.
+struct RunRecord {
+  enum class State { kMissing, kEmpty, kDamaged, kWhole };
+  State state = State::kMissing;
+  std::vector<std::string> config_hashes = {};  // of its starts, the first one first
+};
+RunRecord ReadRunRecord(const FileSystem& file_system, const std::string& path);
 
 // FailedPrecondition if a newer program made the run directory at `path`: this one must neither
 // read nor change it. A missing or unreadable run.json says nothing.

@@ -17,10 +17,13 @@
 #include "core/telemetry/prometheus_writer.h"
 #include "core/telemetry/router_log.h"
 #include "core/telemetry/router_log_writer.h"
+#include "core/telemetry/step_gaps.h"
 #include "core/telemetry/tensorboard_writer.h"
 
 namespace equipoise::launcher {
 namespace {
+
+constexpr char kMetricsName[] = "metrics.jsonl";
 
 // STATUS.json is replaced at most this often, besides checkpoints.
 constexpr absl::Duration kStatusInterval = absl::Seconds(10);
@@ -59,14 +62,14 @@ std::string DescribeValidation(const ValidationRecord& record) {
 }  // namespace
 
 RunReporter::RunReporter(FileSystem& files, const RunDirectory& directory, Logger& logger,
-                         const RunOptions& options, std::optional<RunDirectoryOptions> unwritten)
+                         const RunOptions& options, EarlierRun earlier)
     : files_(files),
       directory_(directory),
       logger_(logger),
       sinks_([this](const std::string& text) { OnWarning(text); }),
       telemetry_(options.telemetry),
       starts_over_(options.train.checkpoint.resume == "never"),
-      unwritten_(std::move(unwritten)),
+      earlier_(std::move(earlier)),
       step_(directory.last_step()) {
   ConsoleOptions console;
   console.out = stdout;
@@ -78,7 +81,7 @@ RunReporter::RunReporter(FileSystem& files, const RunDirectory& directory, Logge
 
 absl::Status RunReporter::KeepEarlierFiles() {
   std::vector<std::string> kept;
-  for (const char* name : {"metrics.jsonl", kRouterLogName, kRouterIndexName, kTensorboardFolder}) {
+  for (const char* name : {kMetricsName, kRouterLogName, kRouterIndexName, kTensorboardFolder}) {
     EQ_ASSIGN_OR_RETURN(std::string path, SetAside(files_, JoinPath(directory_.path(), name)));
     if (!path.empty()) kept.push_back(std::move(path));
   }
@@ -90,11 +93,18 @@ absl::Status RunReporter::KeepEarlierFiles() {
   return absl::OkStatus();
 }
 
-void RunReporter::OpenSinks(int64_t step) {
+void RunReporter::OpenSinks(int64_t step, std::vector<std::string>& lost) {
   const int64_t kept = step == 0 ? MetricsWriter::kFreshStart : step;
-  sinks_.Add("metrics.jsonl", MetricsWriter::Open(files_, directory_.metrics_path(), kept));
+  const auto tell = [&lost](const char* name, const StepGaps& gaps) {
+    if (!gaps.empty()) lost.push_back(absl::StrCat(name, ": ", gaps.Describe()));
+  };
+  StepGaps gaps;
+  sinks_.Add(kMetricsName, MetricsWriter::Open(files_, directory_.metrics_path(), kept, &gaps));
+  tell(kMetricsName, gaps);
   if (telemetry_.router_log) {
-    sinks_.Add(kRouterLogName, RouterLogWriter::Open(files_, directory_.path(), kept));
+    gaps = StepGaps();
+    sinks_.Add(kRouterLogName, RouterLogWriter::Open(files_, directory_.path(), kept, &gaps));
+    tell(kRouterLogName, gaps);
   }
   if (telemetry_.tensorboard) {
     sinks_.Add("TensorBoard",
@@ -113,6 +123,7 @@ void RunReporter::OpenSinks(int64_t step) {
 }
 
 void RunReporter::Record(RunEvent event, const std::string& text) {
+  if (!has_started_ && event == RunEvent::kWarning) early_warnings_.push_back(text);
   if (!events_.has_value()) return;
   const absl::Status written = events_->Write(event, absl::Now(), step_, text);
   if (written.ok()) return;
@@ -120,27 +131,47 @@ void RunReporter::Record(RunEvent event, const std::string& text) {
   logger_.Warning(absl::StrCat("events.jsonl ends here: ", written.message()));
 }
 
-void RunReporter::OnStart(int64_t step, const std::string& checkpoint) {
-  if (unwritten_.has_value()) {
-    const absl::Status begun = directory_.Begin(*unwritten_);
-    unwritten_.reset();
-    if (!begun.ok()) OnWarning(std::string(begun.message()));
-  }
-  step_ = step;
+void RunReporter::OpenEvents() {
   absl::StatusOr<EventLog> events = EventLog::Open(files_, directory_.path());
   if (events.ok()) {
     events_.emplace(*std::move(events));
   } else {
     logger_.Warning(absl::StrCat("no events.jsonl of this run: ", events.status().message()));
   }
+}
+
+void RunReporter::WarnOfDamage() {
+  if (earlier_.damage.empty()) return;
+  OnWarning(absl::StrCat("the run directory '", directory_.path(),
+                         "' has lost some of the run: ", absl::StrJoin(earlier_.damage, "; "),
+                         ". The run goes on, but its report and figures lack that. If there is a ",
+                         "backup, end the run, put the files back and start again"));
+}
+
+void RunReporter::OnStart(int64_t step, const std::string& checkpoint) {
+  if (!has_begun()) {
+    const absl::Status begun = directory_.Begin(*earlier_.unwritten);
+    earlier_.unwritten.reset();
+    if (!begun.ok()) OnWarning(std::string(begun.message()));
+  }
+  step_ = step;
+  OpenEvents();
+  has_started_ = true;
+  const std::string resumed = absl::StrCat("resumed after step ", step, " from ", checkpoint);
+  Record(RunEvent::kStart, checkpoint.empty() ? "" : resumed);
+  for (const std::string& warning : early_warnings_) Record(RunEvent::kWarning, warning);
+  early_warnings_.clear();
   const absl::Status kept = starts_over_ ? KeepEarlierFiles() : absl::OkStatus();
+  std::vector<std::string> lost;
   if (kept.ok()) {
-    OpenSinks(step);
+    OpenSinks(step, lost);
   } else {
     OnWarning(absl::StrCat("no metrics of this run: ", kept.message()));
   }
-  const std::string resumed = absl::StrCat("resumed after step ", step, " from ", checkpoint);
-  Record(RunEvent::kStart, checkpoint.empty() ? "" : resumed);
+  // A run that begins with the checkpoint of another one has no steps before it.
+  if (checkpoint.empty() || DirectoryOf(checkpoint) != directory_.checkpoint_path()) lost.clear();
+  earlier_.damage.insert(earlier_.damage.end(), lost.begin(), lost.end());
+  WarnOfDamage();
   if (checkpoint.empty()) return;
   console_->Print(resumed);
   logger_.Info(resumed);

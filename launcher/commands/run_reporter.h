@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -21,15 +22,22 @@
 
 namespace equipoise::launcher {
 
+// What a start finds of the run that it goes on with.
+struct EarlierRun {
+  // What is written into its directory once the start has passed every check, also those of the
+  // checkpoint and its data; nothing: it is a new one, where it stands already.
+  std::optional<RunDirectoryOptions> unwritten = std::nullopt;
+  // What of it is lost; see StoredRun::damage.
+  std::vector<std::string> damage = {};
+};
+
 // Brings what happens in a run to console, log, STATUS.json, events.jsonl and its sinks
 // (docs/telemetry.md). On the reporting rank only. A sink that fails never stops training. All
 // references outlive it.
 class RunReporter final : public parallel::TrainObserver {
  public:
-  // `unwritten`: what OnStart writes into the directory of a run that is there already; nothing: a
-  // new one, where it stands already.
   RunReporter(FileSystem& files, const RunDirectory& directory, Logger& logger,
-              const RunOptions& options, std::optional<RunDirectoryOptions> unwritten);
+              const RunOptions& options, EarlierRun earlier);
 
   void OnStart(int64_t step, const std::string& checkpoint) override;
   void OnNetwork(const comm::Topology& topology, const comm::LinkModel& links,
@@ -42,16 +50,20 @@ class RunReporter final : public parallel::TrainObserver {
   // The last step that was reported; until OnStart that of the run that is there already.
   int64_t step() const { return step_; }
   // Whether this start is written in the run directory: a refused one is not.
-  bool has_begun() const { return !unwritten_.has_value(); }
+  bool has_begun() const { return !earlier_.unwritten.has_value(); }
   // The run is over; `text`: how it came.
   void OnEnd(const std::string& text);
 
  private:
   // Keeps the files of an earlier run in this directory from one that starts over on purpose.
   absl::Status KeepEarlierFiles();
-  // The sinks of a run that goes on after `step`.
-  void OpenSinks(int64_t step);
+  // The sinks of a run that goes on after `step`. `lost`: what a file lacks of the steps before.
+  void OpenSinks(int64_t step, std::vector<std::string>& lost);
+  void OpenEvents();
+  // Warnings from before the log of events is open wait for it.
   void Record(RunEvent event, const std::string& text);
+  // One warning of all that is lost of the run that goes on.
+  void WarnOfDamage();
   void Announce(int64_t step, const ValidationRecord& record);
   // STATUS.json: running, at the last step.
   void WriteStatus();
@@ -64,7 +76,9 @@ class RunReporter final : public parallel::TrainObserver {
   const TelemetryOptions telemetry_;
   const bool starts_over_;          // checkpoint.resume: "never"
   std::optional<EventLog> events_;  // none if the file could not be opened, or not be written
-  std::optional<RunDirectoryOptions> unwritten_;
+  EarlierRun earlier_;
+  std::vector<std::string> early_warnings_;  // from before OnStart
+  bool has_started_ = false;
   int64_t step_ = 0;
   absl::Time status_time_ = absl::InfinitePast();
 };

@@ -92,15 +92,13 @@ absl::StatusOr<std::vector<std::string>> GatherHosts(Job& job) {
 struct OwnDirectory {
   RunDirectory directory;
   RunLock lock;
-  // On the reporting rank, of a run that is there already: not written until the start has passed
-  // every check, also those of the checkpoint and its data.
-  std::optional<RunDirectoryOptions> unwritten = std::nullopt;
+  EarlierRun earlier = {};  // on the reporting rank
 };
 
-absl::Status CheckDirectory(FileSystem& files, const std::string& path,
-                            const LoadedConfig& config) {
+absl::StatusOr<StoredRun> CheckDirectory(FileSystem& files, const std::string& path,
+                                         const LoadedConfig& config) {
   EQ_RETURN_IF_ERROR(CheckRunDirectoryFormat(files, path));
-  return CheckSameExperiment(files, path, config.experiment);
+  return CheckSameExperiment(files, path, config);
 }
 
 // A run that is there belongs to whoever holds its lock: nothing of it is written before. It is
@@ -109,14 +107,18 @@ absl::StatusOr<OwnDirectory> CreateDirectory(FileSystem& files, const RunDirecto
                                              const LoadedConfig& config) {
   const std::string& path = options.path;
   absl::StatusOr<RunLock> lock = absl::NotFoundError("not taken yet");
-  if (!path.empty()) EQ_RETURN_IF_ERROR(CheckDirectory(files, path, config));
-  if (!path.empty() && files.Exists(JoinPath(path, kResolvedConfigFile))) {
+  StoredRun stored;
+  if (!path.empty()) {
+    EQ_ASSIGN_OR_RETURN(stored, CheckDirectory(files, path, config));
+  }
+  if (stored.has_begun || (!path.empty() && files.Exists(JoinPath(path, kResolvedConfigFile)))) {
     lock = RunLock::Take(JoinPath(path, kLockFile));
     if (absl::IsFailedPrecondition(lock.status())) return lock.status();
-    EQ_RETURN_IF_ERROR(CheckDirectory(files, path, config));
-    if (lock.ok() && files.Exists(JoinPath(path, kRunStatusFile))) {
+    EQ_ASSIGN_OR_RETURN(stored, CheckDirectory(files, path, config));
+    if (lock.ok() && (stored.has_begun || files.Exists(JoinPath(path, kRunStatusFile)))) {
       EQ_RETURN_IF_ERROR(files.CreateDirectories(JoinPath(path, "log")));
-      return OwnDirectory{RunDirectory::Attach(files, path), *std::move(lock), options};
+      return OwnDirectory{RunDirectory::Attach(files, path), *std::move(lock),
+                          EarlierRun{options, std::move(stored.damage)}};
     }
   }
   // Where nothing can be written, this says so best.
@@ -142,7 +144,7 @@ absl::StatusOr<OwnDirectory> MakeRunDirectory(Job& job, FileSystem& files,
   EQ_ASSIGN_OR_RETURN(options.hosts, GatherHosts(job));
   std::string made;
   RunLock lock;
-  std::optional<RunDirectoryOptions> unwritten;
+  EarlierRun earlier;
   const comm::WaitOptions made_by_first = {.name = "run directory"};
   absl::Status status;
   if (job.reports()) {
@@ -151,14 +153,14 @@ absl::StatusOr<OwnDirectory> MakeRunDirectory(Job& job, FileSystem& files,
     if (own.ok()) {
       made = own->directory.path();
       lock = std::move(own->lock);
-      unwritten = std::move(own->unwritten);
+      earlier = std::move(own->earlier);
     }
   }
   EQ_RETURN_IF_ERROR(WithExitCode(
       comm::AgreeOnStatus(job.world(), job.context(), status, made_by_first), ExitCode::kConfig));
   EQ_ASSIGN_OR_RETURN(made,
                       parallel::BroadcastText(job.world(), job.context(), made, 0, made_by_first));
-  return OwnDirectory{RunDirectory::Attach(files, made), std::move(lock), std::move(unwritten)};
+  return OwnDirectory{RunDirectory::Attach(files, made), std::move(lock), std::move(earlier)};
 }
 
 // Every node reads its own copy of the configuration's files: they must say the same.
@@ -263,8 +265,7 @@ absl::Status TrainIn(Job& job, FileSystem& files, const OwnDirectory& own,
   run.stop_requested = [&signals] { return signals.first() != 0; };
   std::unique_ptr<RunReporter> reporter;
   if (job.reports()) {
-    reporter =
-        std::make_unique<RunReporter>(files, directory, logger, config.options, own.unwritten);
+    reporter = std::make_unique<RunReporter>(files, directory, logger, config.options, own.earlier);
     run.observer = reporter.get();
   }
   const absl::StatusOr<parallel::TrainSummary> summary =

@@ -12,7 +12,7 @@
 #include "core/base/status_macros.h"
 #include "core/io/checkpoint_directory.h"
 #include "core/telemetry/run_directory.h"
-#include "launcher/config/loader.h"
+#include "launcher/config/experiment.h"
 #include "launcher/sweep/trial_store.h"
 #include "parallel/node_record.h"
 
@@ -60,41 +60,140 @@ absl::Status SettleNodes(const CheckpointListing& checkpoints, const Experiment&
   return absl::OkStatus();
 }
 
+// config.textproto of a run directory, and whether it is what the run wrote.
+struct StoredConfig {
+  enum class State { kMissing, kEmpty, kDamaged, kWhole };
+  State state = State::kMissing;
+  absl::StatusOr<LoadedConfig> loaded = absl::NotFoundError("no configuration");
+};
+
+bool Has(const std::vector<std::string>& hashes, const std::string& hash) {
+  return std::find(hashes.begin(), hashes.end(), hash) != hashes.end();
+}
+
+// `hashes`: of the configurations that the run has had. Half of one may well be a valid
+// configuration, of another run: what is not among them, nor a text as this program writes it, is
+// not believed.
+StoredConfig ReadStoredConfig(const FileSystem& files, const std::string& run_directory,
+                              const std::vector<std::string>& hashes) {
+  using State = StoredConfig::State;
+  StoredConfig stored;
+  LoadRequest request;
+  request.path = JoinPath(run_directory, kResolvedConfigFile);
+  request.is_stored = true;
+  if (!files.Exists(request.path)) return stored;
+  const auto view = files.Map(request.path);
+  const std::string text = view.ok() ? std::string((*view)->text()) : std::string();
+  stored.loaded = LoadConfig(request);
+  const bool is_ours = stored.loaded.ok() && stored.loaded->resolved_text == text;
+  stored.state = is_ours || hashes.empty() || Has(hashes, ConfigHash(text)) ? State::kWhole
+                 : view.ok() && text.empty()                                ? State::kEmpty
+                                                                            : State::kDamaged;
+  return stored;
+}
+
+// The hashes of the configurations that wrote the checkpoints there are.
+std::vector<std::string> HashesOf(const CheckpointListing& checkpoints) {
+  std::vector<std::string> hashes;
+  for (const Checkpoint& checkpoint : checkpoints.complete) {
+    if (!checkpoint.manifest.config_hash.empty()) {
+      hashes.push_back(checkpoint.manifest.config_hash);
+    }
+  }
+  return hashes;
+}
+
+// "config.textproto is empty"
+std::string Describe(StoredConfig::State state) {
+  constexpr const char* kTexts[] = {"missing", "empty", "damaged (it is not what the run wrote)",
+                                    "whole"};
+  return absl::StrCat(kResolvedConfigFile, " is ", kTexts[static_cast<size_t>(state)]);
+}
+
+void AddDamage(const RunRecord& record, StoredRun& run) {
+  constexpr const char* kTexts[] = {"missing", "empty", "damaged, and kept under another name"};
+  if (record.state == RunRecord::State::kWhole) return;
+  run.damage.push_back(absl::StrCat(kRunRecordFile, " is ",
+                                    kTexts[static_cast<size_t>(record.state)],
+                                    ": nothing is known of the starts before this one"));
+}
+
+// `known`: the hashes of the configurations that may go on where the one of the run is lost.
+absl::Status CheckLost(StoredConfig::State state, const std::vector<std::string>& known,
+                       const std::string& run_directory, const LoadedConfig& config,
+                       StoredRun& run) {
+  if (Has(known, config.hash)) {
+    run.damage.push_back(absl::StrCat(Describe(state), ": by its hash this start has the same ",
+                                      "configuration, and writes it again"));
+    return absl::OkStatus();
+  }
+  return absl::FailedPreconditionError(absl::StrCat(
+      "the run in '", run_directory, "' cannot go on, because its configuration is not known: ",
+      Describe(state), known.empty() ? "" : ", and by its hash this start has another one",
+      ". Nothing was changed. Put the file back; or start with the very configuration and --set ",
+      "options that the run had (its command lines are in ", kRunRecordFile,
+      "); or, to go on with ",
+      "these settings whatever it had, give them a directory of their own with --run_dir and set ",
+      "checkpoint.resume to a checkpoint below ", JoinPath(run_directory, "ckpt")));
+}
+
+absl::Status RefuseUnreadable(const std::string& run_directory, const absl::Status& status,
+                              const std::string& checkpoints) {
+  return absl::FailedPreconditionError(
+      absl::StrCat("the run directory '", run_directory, "' cannot be compared with this run, ",
+                   "because its configuration is not one of this version:\n", status.message(),
+                   kAdvice, checkpoints));
+}
+
+absl::Status Compare(const Experiment& there, const Experiment& here,
+                     const std::string& run_directory) {
+  std::vector<std::string> differences = DifferencesOf(there, here);
+  if (differences.empty()) return absl::OkStatus();
+  const size_t more = differences.size() - std::min(differences.size(), kMostNamed);
+  differences.resize(differences.size() - more);
+  return absl::FailedPreconditionError(absl::StrCat(
+      "the run directory '", run_directory, "' belongs to another experiment: ",
+      absl::StrJoin(differences, "; "), more > 0 ? absl::StrCat("; and ", more, " more") : "", ". ",
+      kAdvice, JoinPath(run_directory, "ckpt")));
+}
+
 }  // namespace
 
-absl::Status CheckSameExperiment(FileSystem& files, const std::string& run_directory,
-                                 const Experiment& experiment) {
-  const std::string path = JoinPath(run_directory, kResolvedConfigFile);
+absl::StatusOr<StoredRun> CheckSameExperiment(FileSystem& files, const std::string& run_directory,
+                                              const LoadedConfig& config) {
+  if (!files.Exists(run_directory)) return StoredRun();
   if (files.Exists(JoinPath(run_directory, kSweepPlanFile))) {
     return absl::FailedPreconditionError(
         absl::StrCat("'", run_directory, "' is the directory of a sweep: give the run one of its ",
                      "own with --run_dir; `equipoise sweep run` goes on with the sweep's trials"));
   }
-  if (!files.Exists(path)) return absl::OkStatus();
   const std::string checkpoints = JoinPath(run_directory, "ckpt");
   EQ_ASSIGN_OR_RETURN(const CheckpointListing listing,
                       CheckpointDirectory(files, checkpoints).List());
-  EQ_ASSIGN_OR_RETURN(const bool holds_a_run, HoldsARun(files, run_directory, listing));
-  if (!holds_a_run) return absl::OkStatus();
-  LoadRequest request;
-  request.path = path;
-  request.is_stored = true;
-  absl::StatusOr<LoadedConfig> there = LoadConfig(request);
-  if (!there.ok()) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("the run directory '", run_directory, "' cannot be compared with this run, ",
-                     "because its configuration is not one of this version:\n",
-                     there.status().message(), kAdvice, checkpoints));
+  StoredRun run;
+  EQ_ASSIGN_OR_RETURN(run.has_begun, HoldsARun(files, run_directory, listing));
+  if (!run.has_begun) return run;
+  const RunRecord record = ReadRunRecord(files, run_directory);
+  AddDamage(record, run);
+  const std::vector<std::string> of_checkpoints = HashesOf(listing);
+  std::vector<std::string> hashes = of_checkpoints;
+  hashes.insert(hashes.end(), record.config_hashes.begin(), record.config_hashes.end());
+  StoredConfig stored = ReadStoredConfig(files, run_directory, hashes);
+  if (stored.state != StoredConfig::State::kWhole) {
+    // Starts that were refused are in run.json, too: only its last one says what the run has had.
+    const bool by_starts = of_checkpoints.empty() && !record.config_hashes.empty();
+    EQ_RETURN_IF_ERROR(CheckLost(
+        stored.state,
+        by_starts ? std::vector<std::string>{record.config_hashes.back()} : of_checkpoints,
+        run_directory, config, run));
+    return run;
   }
-  EQ_RETURN_IF_ERROR(SettleNodes(listing, experiment, there->experiment));
-  std::vector<std::string> differences = DifferencesOf(there->experiment, experiment);
-  if (differences.empty()) return absl::OkStatus();
-  const size_t more = differences.size() - std::min(differences.size(), kMostNamed);
-  differences.resize(differences.size() - more);
-  return absl::FailedPreconditionError(absl::StrCat(
-      "the run directory '", run_directory,
-      "' belongs to another experiment: ", absl::StrJoin(differences, "; "),
-      more > 0 ? absl::StrCat("; and ", more, " more") : "", ". ", kAdvice, checkpoints));
+  if (!stored.loaded.ok()) {
+    return RefuseUnreadable(run_directory, stored.loaded.status(), checkpoints);
+  }
+  EQ_RETURN_IF_ERROR(SettleNodes(listing, config.experiment, stored.loaded->experiment));
+  EQ_RETURN_IF_ERROR(Compare(stored.loaded->experiment, config.experiment, run_directory));
+  return run;
 }
 
 }  // namespace equipoise::launcher

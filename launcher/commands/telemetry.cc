@@ -52,17 +52,56 @@ class Output {
   std::string buffer_;
 };
 
-absl::Status Write(RouterLogReader& reader, void (*append)(const RouterRecord&, std::string&)) {
+// The steps that were asked for.
+struct StepRange {
+  int64_t from = 0;
+  int64_t to = 0;
+};
+
+absl::StatusOr<StepRange> AskedRange() {
+  const StepRange range = {absl::GetFlag(FLAGS_from), absl::GetFlag(FLAGS_to)};
+  if (range.from <= range.to) return range;
+  return absl::InvalidArgumentError(absl::StrCat("--from=", range.from, " --to=", range.to,
+                                                 " asks for no step: --from is the first one, ",
+                                                 "--to the last"));
+}
+
+// How many records there were.
+absl::StatusOr<int64_t> Write(RouterLogReader& reader, const StepRange& range,
+                              void (*append)(const RouterRecord&, std::string&)) {
   Output output;
   RouterRecord record;
-  const int64_t from = absl::GetFlag(FLAGS_from);
-  const int64_t to = absl::GetFlag(FLAGS_to);
-  if (from > 0) reader.SeekStep(from);
-  while (reader.Next(record) && record.step <= to) {
+  int64_t count = 0;
+  if (range.from > 0) reader.SeekStep(range.from);
+  reader.StopAfter(range.to);
+  for (; reader.Next(record); ++count) {
     append(record, output.buffer());
     EQ_RETURN_IF_ERROR(output.FlushIfFull());
   }
-  return output.Flush();
+  EQ_RETURN_IF_ERROR(output.Flush());
+  return count;
+}
+
+// Why nothing was printed.
+absl::Status ExplainNothing(const FileSystem& files, const std::string& directory) {
+  const std::string path = JoinPath(directory, kRouterLogName);
+  EQ_ASSIGN_OR_RETURN(RouterLogReader reader, RouterLogReader::Open(files, directory));
+  RouterRecord record;
+  if (!reader.Next(record)) {
+    const std::string missing = reader.gaps().Describe();
+    return absl::NotFoundError(
+        missing.empty() ? absl::StrCat("there is no record in '", path,
+                                       "' yet: the run has not finished a step, or has no MoE "
+                                       "layers")
+                        : absl::StrCat("nothing is left of '", path, "': ", missing,
+                                       "; the run's counts are in metrics.jsonl, too"));
+  }
+  const int64_t first = record.step;
+  while (reader.Next(record)) {
+  }
+  return absl::NotFoundError(absl::StrCat("there is no record of the steps that --from and --to ",
+                                          "name in '", path, "', which has steps ", first, " to ",
+                                          record.step));
 }
 
 absl::StatusOr<RouterLogReader> OpenLog(const FileSystem& files, const std::string& directory) {
@@ -87,14 +126,16 @@ absl::Status Dump(const std::vector<std::string>& arguments) {
     return absl::InvalidArgumentError(
         absl::StrCat("--format is '", format, "', but must be csv or jsonl"));
   }
+  EQ_ASSIGN_OR_RETURN(const StepRange range, AskedRange());
   const std::unique_ptr<FileSystem> files = NewPosixFileSystem();
   EQ_ASSIGN_OR_RETURN(RouterLogReader reader, OpenLog(*files, operands[0]));
-  const absl::Status written = Write(reader, format == "csv" ? AppendCsv : AppendJson);
-  if (absl::IsCancelled(written)) return absl::OkStatus();
-  EQ_RETURN_IF_ERROR(written);
-  if (reader.num_skipped() > 0) {
-    std::fprintf(stderr, "%lld damaged or incomplete records were passed over\n",
-                 static_cast<long long>(reader.num_skipped()));
+  const absl::StatusOr<int64_t> count =
+      Write(reader, range, format == "csv" ? AppendCsv : AppendJson);
+  if (absl::IsCancelled(count.status())) return absl::OkStatus();
+  EQ_RETURN_IF_ERROR(count.status());
+  if (*count == 0) return ExplainNothing(*files, operands[0]);
+  if (!reader.gaps().empty()) {
+    std::fprintf(stderr, "%s: %s\n", kRouterLogName, reader.gaps().Describe().c_str());
   }
   return absl::OkStatus();
 }
@@ -111,8 +152,8 @@ absl::Status Dispatch(const std::vector<std::string>& arguments) {
 std::string TelemetryHelp() {
   return absl::StrCat(
       "Usage: equipoise telemetry dump RUN_DIR [--flag=value]...\n\n"
-      "Prints router.bin, a run's record of which expert got how many tokens, as text. Damaged\n"
-      "records are passed over and counted on the standard error. A CSV line is\n"
+      "Prints router.bin, a run's record of which expert got how many tokens, as text. What is\n"
+      "damaged, cut off or missing is told on the standard error. A CSV line is\n"
       "step,layer,ARRAY,VALUE,VALUE,... with ARRAY counts (by expert), rank_loads (by rank),\n"
       "gate_bins (copies by gate) or token_copies (tokens by number of copies); and\n"
       "step,,node_bytes,VALUE,... (from node to node, row by row, of all layers).\n\nFlags:\n",

@@ -74,9 +74,9 @@ std::string Warnings(const RunHistory& run) {
     texts.push_back(absl::StrCat(run.num_skipped_rows,
                                  " damaged or unfinished lines of metrics.jsonl were left out."));
   }
-  if (run.num_skipped_records > 0) {
-    texts.push_back(absl::StrCat(run.num_skipped_records,
-                                 " damaged or unfinished records of router.bin were left out."));
+  if (run.num_missing_records > 0) {
+    texts.push_back(absl::StrCat(run.num_missing_records, " records of router.bin are missing or ",
+                                 "damaged: the loads by expert are without them."));
   }
   std::string html;
   for (const std::string& text : texts) {

@@ -115,7 +115,7 @@ absl::StatusOr<bool> ReadRouterLog(const FileSystem& files, RunHistory& run) {
       AddCounts(record.step, layer.counts, layer.gate_bins, LayerOf(run, layer.layer, i));
     }
   }
-  run.num_skipped_records = reader->num_skipped();
+  run.num_missing_records = reader->gaps().num_missing();
   return !run.layers.empty();
 }
 

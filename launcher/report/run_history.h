@@ -88,7 +88,7 @@ struct RunHistory {
   double tokens = 0.0;
   int64_t num_not_finite = 0;       // steps whose cross entropy was no number
   int64_t num_skipped_rows = 0;     // damaged lines of metrics.jsonl
-  int64_t num_skipped_records = 0;  // of router.bin
+  int64_t num_missing_records = 0;  // of router.bin, damaged ones among them
   bool counts_from_router_log = false;
   int window = 0;  // steps of LayerHistory::last_counts
 

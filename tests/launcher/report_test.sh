@@ -189,9 +189,23 @@ printf '{"time"' >>torn/events.jsonl
 run "$program" report torn -o torn.html
 expect 0 out "torn.html" "a report on half-written files"
 grep -q 'lines of metrics.jsonl were left out' torn.html || fail "torn.html does not count lines"
-grep -q 'records of router.bin were left out' torn.html || fail "torn.html does not count records"
+grep -q '1 records of router.bin are missing' torn.html || fail "torn.html does not count records"
 run "$program" telemetry dump torn
-expect 0 err "1 damaged or incomplete records were passed over" "a dump of a torn file"
+expect 0 err "router.bin: 1 record is missing after step" "a dump of a torn file"
+size=$(stat -c %s torn/router.bin)
+truncate -s $((size / 3)) torn/router.bin
+run "$program" telemetry dump torn --format jsonl
+lost=$(($(grep -c cross_entropy runs/one/metrics.jsonl) - $(wc -l <<<"$out")))
+expect 0 err "router.bin: $lost records are missing after step" "a dump of a third of a file"
+truncate -s 20 torn/router.bin
+run "$program" telemetry dump torn
+expect 2 err "nothing is left of 'torn/router.bin'" "a dump of a file without a record"
+run "$program" telemetry dump runs/one --from 5 --to 3
+expect 2 err "asks for no step" "steps in the wrong order"
+run "$program" telemetry dump runs/one --from 1000000
+expect 2 err "there is no record of the steps" "steps behind the last"
+run "$program" telemetry dump runs/one --to -1
+expect 2 err "asks for no step" "steps before the first"
 
 # What is no run.
 run "$program" report nowhere

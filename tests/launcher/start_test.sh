@@ -70,7 +70,61 @@ expect 2 'another job is writing' "a second job" --set seed=5 "${prefer[@]}" \
 exec 9>&-
 [[ $(left) == "$before" ]] || { echo "FAILED: a refused start changed the run's files"; failures=1; }
 
-mv run first
+# Files of the run that are lost: the very same start goes on and says so once, another is refused.
+files() { find run -type f -exec sha256sum {} + | sort; }
+rm -rf run
+expect 0 'run directory: run' "a run with checkpoints" --set checkpoint.every_steps=1
+mv run whole
+# lose NAME WHAT COMMAND...: a whole run without WHAT.
+lose() {
+  local name=$1 what=$2
+  shift 2
+  rm -rf run
+  cp -r whole run
+  (cd run && "$@")
+  expect 0 "$what" "$name" --set checkpoint.every_steps=1
+  [[ $(grep -c 'has lost some of the run' out) == 1 ]] || { echo "FAILED: $name: not told once"; failures=1; }
+  grep -qF -- "$what" run/events.jsonl || { echo "FAILED: $name: not in events.jsonl"; failures=1; }
+  # All is whole again, but for what cannot be made anew.
+  expect 0 'run directory: run' "$name, once more" --set checkpoint.every_steps=1
+  if [[ $what != *missing\ a* ]] && grep -q 'has lost' out; then
+    echo "FAILED: $name: told again"
+    failures=1
+  fi
+}
+lose "no configuration" 'config.textproto is missing: by its hash' rm config.textproto
+lose "an empty configuration" 'config.textproto is empty: by its hash' truncate -s 0 config.textproto
+lose "half a configuration" 'config.textproto is damaged' sed -i '/^optimizer {/,$d' config.textproto
+lose "no run.json" 'run.json is missing: nothing is known' rm run.json
+lose "an empty run.json" 'run.json is empty: nothing is known' truncate -s 0 run.json
+lose "half a run.json" 'run.json is damaged' truncate -s 40 run.json
+[[ -s run/run.json.1 ]] || { echo "FAILED: half a run.json is kept"; failures=1; }
+lose "no metrics" 'metrics.jsonl: 3 records are missing at the beginning' rm metrics.jsonl
+lose "empty metrics" 'metrics.jsonl: 3 records are missing at the beginning' truncate -s 0 metrics.jsonl
+lose "damaged metrics" 'metrics.jsonl: 1 record is missing after step 1' sed -i '2s/^./x/' metrics.jsonl
+lose "half a router.bin" 'router.bin: 2 records are missing after step 1' truncate -s 200 router.bin
+for left in "rm run/config.textproto" "truncate -s 0 run/config.textproto" \
+  "sed -i /^optimizer/,\$d run/config.textproto" "rm run/config.textproto run/run.json"; do
+  rm -rf run
+  cp -r whole run
+  $left
+  before=$(files)
+  expect 2 'its configuration is not known' "$left, and another one" --set seed=9
+  [[ $(files) == "$before" ]] || { echo "FAILED: $left: a refused start changes nothing"; failures=1; }
+  expect 2 'its configuration is not known' "$left, and another one" --set checkpoint.resume=never
+done
+rm -rf asked
+"$program" train --config=config.textproto --run_dir=asked --set seed=9 \
+  --set checkpoint.resume=run/ckpt/step-00000002 >out 2>&1 || { echo "FAILED: asked for"; failures=1; }
+grep -q 'has lost' out && { echo "FAILED: a run that begins elsewhere has lost nothing"; failures=1; }
+
+# What is told before the log of events is open is in it, too.
+rm -rf run
+cp -r whole run
+expect 0 'is newer' "starting over" --set checkpoint.every_steps=1 --set checkpoint.resume=never
+grep -q '"event":"warning".*is newer' run/events.jsonl || { cat run/events.jsonl; failures=1; }
+
+rm -rf run
 expect 0 'moe.locality.bias has no effect: there is one node' "an idle preference" "${prefer[@]}"
 
 ((failures == 0)) || exit 1

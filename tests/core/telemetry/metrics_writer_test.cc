@@ -9,6 +9,7 @@
 
 #include "core/io/in_memory_file_system.h"
 #include "core/telemetry/append_file.h"
+#include "core/telemetry/step_gaps.h"
 
 namespace equipoise {
 namespace {
@@ -210,6 +211,26 @@ TEST_F(MetricsWriterTest, ATornLastRowIsDroppedOnResume) {
   ASSERT_TRUE(disk_.Truncate(kPath, Text().size() - 10).ok());
   ASSERT_TRUE(Open(3)->Write(Sample(4)).ok());
   EXPECT_THAT(Steps(), ElementsAre(1, 2, 4));
+}
+
+TEST_F(MetricsWriterTest, TellsWhichRowsAreMissing) {
+  const auto missing = [](const std::string& text, int64_t resumed_step) {
+    StepGaps gaps;
+    BytesUpToStep(text, resumed_step, &gaps);
+    return gaps.Describe();
+  };
+  const std::string rows = "{\"step\":0}\n{\"step\":1}\n{\"step\":2}\n{\"step\":3}\n";
+  EXPECT_EQ(missing(rows, 3), "");
+  EXPECT_EQ(missing(rows, 2), "");
+  EXPECT_EQ(missing(rows, 5), "2 records are missing after step 3");
+  EXPECT_EQ(missing("", 5), "5 records are missing at the beginning");
+  EXPECT_EQ(missing("garbage without a row", 5), "5 records are missing at the beginning");
+  EXPECT_EQ(missing("{\"step\":1}\n[3\n{\"step\":4}\n", 4), "2 records are missing after step 1");
+  EXPECT_EQ(missing("{\"step\":101}\n{\"step\":102}\n", 102), "") << "began at a checkpoint";
+  EXPECT_EQ(missing(rows, MetricsWriter::kFreshStart), "");
+  StepGaps gaps;
+  EXPECT_TRUE(MetricsWriter::Open(disk_, kPath, 4, &gaps).ok());
+  EXPECT_EQ(gaps.num_missing(), 4) << "no file";
 }
 
 TEST_F(MetricsWriterTest, AFailingDiskLeavesWholeRows) {

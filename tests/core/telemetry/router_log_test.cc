@@ -15,6 +15,7 @@
 #include "core/telemetry/router_log_reader.h"
 #include "core/telemetry/router_log_text.h"
 #include "core/telemetry/router_log_writer.h"
+#include "core/telemetry/step_gaps.h"
 #include "tests/core/telemetry/sample_record.h"
 
 namespace equipoise {
@@ -158,6 +159,59 @@ TEST_F(RouterLogTest, EveryTruncationKeepsTheWholeRecords) {
     EXPECT_EQ(Read().steps.back(), 4);
     EXPECT_EQ(Read().num_skipped, 0) << size;
   }
+}
+
+// What is missing of the steps from `first` to `last`.
+std::string Missing(const FileSystem& disk, int64_t first = 0,
+                    int64_t last = std::numeric_limits<int64_t>::max()) {
+  auto reader = RouterLogReader::Open(disk, kDirectory);
+  EXPECT_TRUE(reader.ok()) << reader.status();
+  if (first > 0) reader->SeekStep(first);
+  reader->StopAfter(last);
+  RouterRecord record;
+  while (reader->Next(record)) EXPECT_LE(record.step, last);
+  EXPECT_FALSE(reader->Next(record));
+  return reader->gaps().Describe();
+}
+
+TEST_F(RouterLogTest, TheIndexTellsWhatIsCutOff) {
+  WriteSteps(1, 50);
+  const std::string whole = Text();
+  const size_t record = (whole.size() - router_log::kFileHeaderBytes) / 50;
+  EXPECT_EQ(Missing(disk_), "");
+  Overwrite(whole.substr(0, whole.size() - 20 * record));
+  const std::string all = Missing(disk_);
+  EXPECT_THAT(all, HasSubstr("records are missing after step "));
+  const auto reader_count = 50 - static_cast<int64_t>(Read().steps.size());
+  EXPECT_THAT(all, HasSubstr(absl::StrCat(reader_count, " records")));
+  EXPECT_EQ(Missing(disk_, 41), "10 records are missing after step 40");
+  EXPECT_EQ(Missing(disk_, 41, 45), "5 records are missing after step 40");
+  EXPECT_EQ(Missing(disk_, 3, 9), "");
+  Overwrite(whole.substr(0, router_log::kFileHeaderBytes));
+  EXPECT_EQ(Missing(disk_), "50 records are missing after step 0");
+  // In the middle the steps tell it, with an index or without one.
+  Overwrite(whole.substr(0, whole.find("EQR1", 200)) + whole.substr(whole.find("EQR1", 2000)));
+  const std::string middle = Missing(disk_);
+  EXPECT_THAT(middle, HasSubstr("records are missing after step "));
+  ASSERT_TRUE((*disk_.Create("/run/router.idx"))->Append(std::string()).ok());
+  EXPECT_EQ(Missing(disk_), middle);
+  EXPECT_EQ(Missing(disk_, 0, 1), "");
+}
+
+TEST_F(RouterLogTest, AWriterTellsWhatIsMissingOfWhatStays) {
+  WriteSteps(1, 9);
+  const auto missing = [&](int64_t resumed_step) {
+    StepGaps gaps;
+    EXPECT_TRUE(RouterLogWriter::Open(disk_, kDirectory, resumed_step, &gaps).ok());
+    return gaps.num_missing();
+  };
+  EXPECT_EQ(missing(8), 0);
+  const std::string whole = Text();
+  Overwrite(whole.substr(0, whole.size() - 1));
+  EXPECT_EQ(missing(8), 1);
+  EXPECT_EQ(missing(7), 0);
+  Overwrite("EQR");
+  EXPECT_EQ(missing(7), 7);
 }
 
 TEST_F(RouterLogTest, TheIndexFindsAStepAndMayBeMissingWrongOrShort) {

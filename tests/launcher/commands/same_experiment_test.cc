@@ -18,7 +18,10 @@ namespace equipoise::launcher {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::Contains;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
 LoadedConfig With(const std::vector<std::string>& overrides) {
   auto config = Load(WriteConfig("run.textproto", ValidText()), overrides);
@@ -37,12 +40,13 @@ std::string DirectoryWith(const std::string& text) {
 }
 
 // Puts a checkpoint there, trained with so many nodes; 0: it does not say.
-void AddCheckpoint(const std::string& directory, int nodes) {
+void AddCheckpoint(const std::string& directory, int nodes, const std::string& hash = "") {
   const auto files = NewPosixFileSystem();
   CheckpointDirectory checkpoints(*files, directory + "/ckpt");
   ASSERT_TRUE(checkpoints.Prepare().ok());
   Manifest manifest;
   manifest.step = 7;
+  manifest.config_hash = hash;
   if (nodes > 0) parallel::RecordNodes(nodes, manifest);
   const auto begun = checkpoints.Begin(manifest.step);
   ASSERT_TRUE(begun.ok()) << begun.status();
@@ -50,8 +54,13 @@ void AddCheckpoint(const std::string& directory, int nodes) {
   ASSERT_TRUE(committed.ok()) << committed.status();
 }
 
+absl::StatusOr<StoredRun> CheckRun(const std::string& path,
+                                   const std::vector<std::string>& overrides) {
+  return CheckSameExperiment(*NewPosixFileSystem(), path, With(overrides));
+}
+
 absl::Status Check(const std::string& path, const std::vector<std::string>& overrides) {
-  return CheckSameExperiment(*NewPosixFileSystem(), path, With(overrides).experiment);
+  return CheckRun(path, overrides).status();
 }
 
 TEST(SameExperiment, NewDirectoriesAreFine) { EXPECT_TRUE(Check("/nowhere/at/all", {}).ok()); }
@@ -136,6 +145,74 @@ TEST(SameExperiment, ARefusedStartBindsNobody) {
   EXPECT_TRUE(Check(path, {"moe.top_k=3"}).ok());
   std::ofstream(path + "/metrics.jsonl.1") << "{}\n";
   EXPECT_FALSE(Check(path, {"moe.top_k=3"}).ok()) << "rows that were set aside";
+}
+
+// A run of With({}), with one checkpoint and whole files.
+std::string WholeRun() {
+  const LoadedConfig config = With({});
+  const std::string path = DirectoryWith(config.resolved_text);
+  AddCheckpoint(path, 0, config.hash);
+  std::ofstream(path + "/run.json")
+      << R"({"format": 1, "starts": [{"config_hash": ")" << config.hash << R"("}]})";
+  return path;
+}
+
+TEST(SameExperiment, AWholeRunHasLostNothing) {
+  const absl::StatusOr<StoredRun> run = CheckRun(WholeRun(), {"wait.stop_seconds=99"});
+  ASSERT_TRUE(run.ok()) << run.status();
+  EXPECT_TRUE(run->has_begun);
+  EXPECT_THAT(run->damage, IsEmpty());
+}
+
+// What is left of the file may be a valid configuration: that of another run.
+TEST(SameExperiment, AConfigurationThatIsLostOnlyGoesOnAsItWas) {
+  const std::string text = With({}).resolved_text;
+  const std::string half = text.substr(0, text.find("\noptimizer {") + 1);
+  ASSERT_LT(half.size(), text.size());
+  for (const auto& [left, is] : {std::pair<std::string, const char*>{"", "is empty"},
+                                 {half, "is damaged"},
+                                 {text.substr(0, 70), "is damaged"},
+                                 {"gone", "is missing"}}) {
+    for (const bool has_record : {true, false}) {
+      const std::string path = WholeRun();
+      if (!has_record) std::filesystem::remove(path + "/run.json");
+      std::ofstream(path + "/config.textproto") << left;
+      if (left == "gone") std::filesystem::remove(path + "/config.textproto");
+      const absl::StatusOr<StoredRun> same = CheckRun(path, {});
+      ASSERT_TRUE(same.ok()) << same.status();
+      EXPECT_THAT(same->damage, Contains(AllOf(HasSubstr("config.textproto"), HasSubstr(is))));
+      for (const char* changed : {"moe.top_k=3", "optimizer.adamw.beta1=0.5", "seed=9"}) {
+        const absl::Status status = Check(path, {changed});
+        EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition) << changed;
+        EXPECT_THAT(std::string(status.message()),
+                    AllOf(HasSubstr("its configuration is not known"), HasSubstr(is),
+                          HasSubstr("Nothing was changed"), HasSubstr("--run_dir"),
+                          HasSubstr("checkpoint.resume to a checkpoint below " + path + "/ckpt")));
+      }
+    }
+  }
+}
+
+TEST(SameExperiment, WithoutCheckpointsTheLastStartTellsTheConfiguration) {
+  const std::string path = WholeRun();
+  std::filesystem::remove_all(path + "/ckpt");
+  std::filesystem::remove(path + "/config.textproto");
+  EXPECT_TRUE(Check(path, {}).ok());
+  EXPECT_FALSE(Check(path, {"seed=9"}).ok());
+  std::filesystem::remove(path + "/run.json");
+  EXPECT_FALSE(Check(path, {}).ok()) << "nothing tells";
+}
+
+TEST(SameExperiment, ALostRecordOfStartsIsTold) {
+  for (const char* text : {"", "{\"starts\":", "[]", "gone"}) {
+    const std::string path = WholeRun();
+    std::ofstream(path + "/run.json") << text;
+    if (text == std::string("gone")) std::filesystem::remove(path + "/run.json");
+    const absl::StatusOr<StoredRun> run = CheckRun(path, {"wait.stop_seconds=99"});
+    ASSERT_TRUE(run.ok()) << run.status();
+    EXPECT_THAT(run->damage, ElementsAre(HasSubstr("run.json is "))) << text;
+    EXPECT_FALSE(Check(path, {"seed=9"}).ok());
+  }
 }
 
 TEST(SameExperiment, NodesMayBeSaidOrLeftToTheCheckpoint) {
