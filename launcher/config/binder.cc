@@ -82,6 +82,11 @@ void Binder::BindOverride(absl::string_view path, absl::string_view text, int so
   BindField(syntax, *field, name, *holder);
 }
 
+bool Binder::CanOverride(absl::string_view path, const Location& where) {
+  Message* holder = nullptr;
+  return FindField(path, where, &holder) != nullptr;
+}
+
 const FieldDescriptor* Binder::FindField(absl::string_view path, const Location& where,
                                          Message** holder) {
   Message* message = &root_;
@@ -90,6 +95,7 @@ const FieldDescriptor* Binder::FindField(absl::string_view path, const Location&
   for (size_t i = 0; i < names.size(); ++i) {
     const FieldDescriptor* field = message->GetDescriptor()->FindFieldByName(names[i]);
     if (field == nullptr) {
+      if (IsElement(names[i], prefix, where, *message)) return nullptr;
       ReportUnknown(names[i], where, prefix, *message);
       return nullptr;
     }
@@ -103,8 +109,7 @@ const FieldDescriptor* Binder::FindField(absl::string_view path, const Location&
       return nullptr;
     }
     if (field->is_repeated()) {
-      problems_.Add(where, absl::StrCat(prefix, " is a list, which can only be set whole: ", prefix,
-                                        "=[{...}, {...}]"));
+      ReportPartOfList(*field, prefix, where);
       return nullptr;
     }
     if (WouldDropSettings(*message, *field, prefix, where)) return nullptr;
@@ -113,6 +118,23 @@ const FieldDescriptor* Binder::FindField(absl::string_view path, const Location&
     message = message->GetReflection()->MutableMessage(message, field);
   }
   return nullptr;
+}
+
+bool Binder::IsElement(const std::string& name, const std::string& path, const Location& where,
+                       const Message& message) {
+  const size_t bracket = name.find('[');
+  if (bracket == std::string::npos) return false;
+  const FieldDescriptor* list = message.GetDescriptor()->FindFieldByName(name.substr(0, bracket));
+  if (list == nullptr || !list->is_repeated()) return false;
+  ReportPartOfList(*list, JoinPath(path, list->name()), where);
+  return true;
+}
+
+void Binder::ReportPartOfList(const Field& list, const std::string& path, const Location& where) {
+  const bool blocks = list.message_type() != nullptr;
+  problems_.Add(where,
+                absl::StrCat(path, " is a list, and no part of a list can be set alone: set ",
+                             "it whole, as in ", path, blocks ? "=[{...}, {...}]" : "=[...]"));
 }
 
 void Binder::BindFields(const std::vector<SyntaxField>& fields, const std::string& path,

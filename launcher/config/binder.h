@@ -34,6 +34,9 @@ class Binder {
   // The right-hand side `text` of an override of `path` ("moe.top_k"), both parts of `source`.
   // Text may stand without quotes.
   void BindOverride(absl::string_view path, absl::string_view text, int source);
+  // Whether an override can set `path`: reports at `where` otherwise, and then BindOverride would
+  // say the same of every value. Opens the blocks around it.
+  bool CanOverride(absl::string_view path, const Location& where);
 
  private:
   using Message = google::protobuf::Message;
@@ -57,6 +60,10 @@ class Binder {
   bool KeepsChoices(const std::string& candidate, const std::string& path) const;
   void ReportUnknown(const std::string& name, const Location& where, const std::string& path,
                      const Message& message);
+  // Whether `name` is an element of a list, "domain[0]", in the block at `path`; reports it.
+  bool IsElement(const std::string& name, const std::string& path, const Location& where,
+                 const Message& message);
+  void ReportPartOfList(const Field& list, const std::string& path, const Location& where);
   // The field that `path` names and the message that holds it; reports and returns null otherwise.
   const Field* FindField(absl::string_view path, const Location& where, Message** holder);
 

@@ -56,11 +56,15 @@ class Loader {
     }
     AddFile(request_.path, *text);
     for (const std::string& path : request_.fragments) AddFragment(path);
-    for (size_t i = 0; i < request_.overrides.size(); ++i) AddOverride(i);
+    for (const Change& change : request_.changes) AddChange(change);
+    for (size_t i = 0; i < request_.overrides.size(); ++i) {
+      const std::string& set = request_.overrides[i];
+      AddChange({set, absl::StrCat("--set #", i + 1, " '", set, "'")});
+    }
     choices_.Report(config_, request_.replaced_choice_advice, problems_);
     if (!request_.is_stored) CheckEffects(config_, provenance_, problems_);
     CheckRules(config_, provenance_, request_.num_ranks, problems_);
-    if (!problems_.empty()) return absl::InvalidArgumentError(problems_.ToString());
+    if (!problems_.empty()) return problems_.ToStatus();
     return Finish();
   }
 
@@ -108,11 +112,9 @@ class Loader {
                                               text.status().message()));
   }
 
-  void AddOverride(size_t index) {
-    const std::string& text = request_.overrides[index];
-    const int source = problems_.AddSource(
-        absl::StrCat(request_.override_name, " #", index + 1, " '", text, "'"), "",
-        /*is_file=*/false);
+  void AddChange(const Change& change) {
+    const std::string& text = change.text;
+    const int source = problems_.AddSource(change.place, "", /*is_file=*/false);
     Location where;
     where.source = source;
     const size_t equals = text.find('=');

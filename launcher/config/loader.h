@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "launcher/config/change.h"
 #include "launcher/config/experiment.h"
 #include "launcher/config/run_options.h"
 
@@ -14,15 +15,15 @@ namespace equipoise::launcher {
 struct LoadRequest {
   // A RunConfig in text format, with or without includes.
   std::string path;
-  // Files that are laid over it, in this order, before the overrides.
+  // Files that are laid over it, in this order, before the changes.
   std::vector<std::string> fragments;
-  // "PATH=VALUE" each, laid over the files in this order: "moe.top_k=2",
+  // Laid over the files in this order, before the overrides.
+  std::vector<Change> changes;
+  // "PATH=VALUE" each, of the command line, in this order: "moe.top_k=2",
   // "layout.expert_owner=[0,1]".
   std::vector<std::string> overrides;
-  // What reports call an override: "--set #1 'moe.topk=2'".
-  std::string override_name = "--set";
-  // A fragment or override that chooses a router, say, is an error when a later one replaces it.
-  // What the report tells to do.
+  // A fragment, change or override that chooses a router, say, is an error when a later one
+  // replaces it. What the report tells to do.
   std::string replaced_choice_advice = "choose one";
   // The file is what an earlier run resolved and stored. Settings without effect, which are refused
   // where people write them, then count as not written: a version that did not know that they have
@@ -49,7 +50,8 @@ struct LoadedConfig {
 
 // Reads, merges and checks a configuration. InvalidArgument with everything that is wrong with it,
 // a line "file:line:col: what; did you mean X?" for each, sorted by place; problems of the n-th
-// override begin with "--set #n 'PATH=VALUE'". Touches nothing but the files it reads.
+// override begin with "--set #n 'PATH=VALUE'", those of a change with its place. ReportsOf
+// (problem.h) takes the message apart. Touches nothing but the files it reads.
 absl::StatusOr<LoadedConfig> LoadConfig(const LoadRequest& request);
 
 }  // namespace equipoise::launcher

@@ -4,7 +4,9 @@
 #include <tuple>
 #include <utility>
 
+#include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 
 namespace equipoise::launcher {
@@ -12,6 +14,8 @@ namespace {
 
 constexpr size_t kTabWidth = 8;
 constexpr size_t kLongestQuote = 160;
+constexpr char kPayload[] = "equipoise/reports";
+constexpr char kSeparator = '\x1e';
 
 std::string ExpandTabs(const std::string& line) {
   std::string expanded;
@@ -33,17 +37,22 @@ int ProblemList::AddSource(std::string name, std::string text, bool is_file) {
   return static_cast<int>(sources_.size()) - 1;
 }
 
+int ProblemList::AddSourceAt(const Location& outer, std::string name) {
+  sources_.push_back({std::move(name), {}, /*is_file=*/false, outer});
+  return static_cast<int>(sources_.size()) - 1;
+}
+
 void ProblemList::Add(const Location& where, std::string what) {
-  problems_.push_back({where, std::move(what), /*is_syntax=*/false});
+  const Source& source = sources_[static_cast<size_t>(where.source)];
+  if (source.outer.has_value()) {
+    problems_.push_back({*source.outer, absl::StrCat(source.name, ": ", what)});
+  } else {
+    problems_.push_back({where, std::move(what)});
+  }
 }
 
 void ProblemList::AddSyntax(const Location& where, std::string what) {
-  has_syntax_problems_ = true;
-  for (const Problem& problem : problems_) {
-    const bool same_line = problem.where.source == where.source && problem.where.line == where.line;
-    if (problem.is_syntax && same_line) return;
-  }
-  problems_.push_back({where, std::move(what), /*is_syntax=*/true});
+  if (syntax_lines_.insert({where.source, where.line}).second) Add(where, std::move(what));
 }
 
 std::string ProblemList::Quote(const Location& where) const {
@@ -61,27 +70,45 @@ std::string ProblemList::Quote(const Location& where) const {
 
 std::string ProblemList::Describe(const Location& where) const {
   const Source& source = sources_[static_cast<size_t>(where.source)];
+  if (source.outer.has_value()) return Describe(*source.outer);
   return source.is_file ? absl::StrCat(source.name, ":", where.line) : source.name;
 }
 
-std::string ProblemList::ToString() const {
+std::vector<std::string> ProblemList::Reports() const {
   std::vector<const Problem*> sorted;
   for (const Problem& problem : problems_) sorted.push_back(&problem);
   std::stable_sort(sorted.begin(), sorted.end(), [](const Problem* a, const Problem* b) {
     return std::tie(a->where.source, a->where.line, a->where.column) <
            std::tie(b->where.source, b->where.line, b->where.column);
   });
-  std::string text;
+  std::vector<std::string> reports;
   for (const Problem* problem : sorted) {
     const Source& source = sources_[static_cast<size_t>(problem->where.source)];
     if (source.is_file) {
-      absl::StrAppend(&text, source.name, ":", problem->where.line, ":", problem->where.column,
-                      ": ", problem->what, "\n", Quote(problem->where));
+      reports.push_back(absl::StrCat(source.name, ":", problem->where.line, ":",
+                                     problem->where.column, ": ", problem->what, "\n",
+                                     Quote(problem->where)));
     } else {
-      absl::StrAppend(&text, source.name, ": ", problem->what, "\n");
+      reports.push_back(absl::StrCat(source.name, ": ", problem->what, "\n"));
     }
   }
-  return text;
+  return reports;
+}
+
+std::string ProblemList::ToString() const { return absl::StrJoin(Reports(), ""); }
+
+absl::Status ProblemList::ToStatus() const {
+  if (empty()) return absl::OkStatus();
+  const std::vector<std::string> reports = Reports();
+  absl::Status status = absl::InvalidArgumentError(absl::StrJoin(reports, ""));
+  status.SetPayload(kPayload, absl::Cord(absl::StrJoin(reports, std::string(1, kSeparator))));
+  return status;
+}
+
+std::vector<std::string> ReportsOf(const absl::Status& status) {
+  const auto payload = status.GetPayload(kPayload);
+  if (!payload.has_value()) return {std::string(status.message())};
+  return absl::StrSplit(std::string(*payload), kSeparator);
 }
 
 }  // namespace equipoise::launcher

@@ -35,6 +35,17 @@ int Provenance::TextOf(const std::string& path) const {
   return found == written_.end() ? 0 : found->second.text;
 }
 
+std::vector<std::string> Provenance::WrittenAfter(int num_texts) const {
+  std::vector<std::string> paths;
+  for (const auto& [path, writing] : written_) {
+    if (writing.text <= num_texts) continue;
+    // In the map's order what lies below a block comes behind it, though not always right behind.
+    while (!paths.empty() && IsBelow(path, paths.back())) paths.pop_back();
+    paths.push_back(path);
+  }
+  return paths;
+}
+
 Location Provenance::Find(absl::string_view path) const {
   for (absl::string_view at = path; !at.empty(); at = ParentPath(at)) {
     const auto found = written_.find(at);

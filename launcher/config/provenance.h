@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "absl/strings/string_view.h"
 #include "launcher/config/problem.h"
@@ -31,6 +32,8 @@ class Provenance {
   bool IsBroken(const std::string& path) const;
   // How many texts had begun when the field was written; 0: it was not.
   int TextOf(const std::string& path) const;
+  // What was written after the first `num_texts` texts, without the blocks around it.
+  std::vector<std::string> WrittenAfter(int num_texts) const;
   // Of the field, or of the nearest block around it that was written.
   Location Find(absl::string_view path) const;
 

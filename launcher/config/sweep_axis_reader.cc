@@ -1,16 +1,11 @@
 #include "launcher/config/sweep_axis_reader.h"
 
-#include <cstddef>
+#include <cstdint>
 #include <filesystem>
-#include <set>
 #include <utility>
 
 #include "absl/status/statusor.h"
-#include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
-#include "absl/strings/string_view.h"
 #include "launcher/config/sweep_values.h"
 #include "launcher/config/text_file.h"
 
@@ -18,10 +13,6 @@ namespace equipoise::launcher {
 namespace {
 
 constexpr char kSeedField[] = "seed";
-
-std::string PathOf(absl::string_view override_text) {
-  return std::string(absl::StripAsciiWhitespace(override_text.substr(0, override_text.find('='))));
-}
 
 std::string LastPart(const std::string& path) { return path.substr(path.find_last_of('.') + 1); }
 
@@ -40,73 +31,71 @@ SweepAxisReader::SweepAxisReader(const config::Sweep& sweep, std::string folder,
       folder_(std::move(folder)),
       provenance_(provenance),
       problems_(problems),
-      scratch_binder_(scratch_, "a configuration", scratch_provenance_, problems) {}
+      sketch_(problems) {}
 
 void SweepAxisReader::Fail(const std::string& place, std::string what) {
   if (provenance_.IsBroken(place)) return;
   problems_.Add(provenance_.Find(place), std::move(what));
 }
 
+void SweepAxisReader::FailRange(const std::string& place, std::initializer_list<const char*> parts,
+                                std::string what) {
+  for (const char* part : parts) {
+    if (provenance_.IsBroken(JoinPath(place, part))) return;
+  }
+  Fail(place, std::move(what));
+}
+
 std::string SweepAxisReader::Describe(const std::string& place) const {
   return problems_.Describe(provenance_.Find(place));
 }
 
-void SweepAxisReader::TryOverride(const std::string& text, const std::string& name,
-                                  const std::string& owner) {
+bool SweepAxisReader::HasField(const std::string& field, const std::string& place,
+                               const Draft& draft) {
   Location where;
-  where.source = problems_.AddSource(name, "", /*is_file=*/false);
-  const size_t equals = text.find('=');
-  if (equals == std::string::npos) {
-    return problems_.Add(where, "expected PATH=VALUE, as in moe.top_k=2");
-  }
-  const std::string path = PathOf(text);
-  if (path == "include") {
-    return problems_.Add(where, "include has no effect here: it belongs into a file");
-  }
-  scratch_binder_.BindOverride(path, absl::string_view(text).substr(equals + 1), where.source);
-  const auto [entry, is_new] = owner_of_field_.emplace(path, owner);
-  if (is_new || entry->second == owner) return;
-  problems_.Add(where, absl::StrCat(path, " has two values in one trial: ", entry->second, " and ",
-                                    owner, " both set it"));
+  where.source = problems_.AddSourceAt(provenance_.Find(place), "axis " + draft.axis.name);
+  return sketch_.HasField(field, where);
 }
 
-std::vector<std::string> SweepAxisReader::ReadOverrides(
-    const std::vector<std::string>& command_line) {
-  std::vector<std::string> overrides;
-  std::set<std::string> seen;
+Change SweepAxisReader::TakeChange(const std::string& text, const std::string& place,
+                                   const std::string& owner, int axis, size_t point) {
+  sketch_.Take(text, {owner, provenance_.Find(place), axis, static_cast<int>(point)});
+  return {text, absl::StrCat(Describe(place), ": ", owner)};
+}
+
+std::vector<Change> SweepAxisReader::ReadChanges() {
+  std::vector<Change> changes;
   for (int i = 0; i < sweep_.set_size(); ++i) {
-    const std::string place = absl::StrCat("set[", i, "]");
-    if (!seen.insert(PathOf(sweep_.set(i))).second) {
-      Fail(place, absl::StrCat("set: ", PathOf(sweep_.set(i)), " is given two values"));
-    }
-    TryOverride(sweep_.set(i), absl::StrCat(Describe(place), ": set \"", sweep_.set(i), "\""),
-                "set");
-    overrides.push_back(sweep_.set(i));
+    changes.push_back(TakeChange(sweep_.set(i), absl::StrCat("set[", i, "]"),
+                                 absl::StrCat("set \"", sweep_.set(i), "\""),
+                                 TrialSketch::kEveryTrial, 0));
   }
-  for (size_t i = 0; i < command_line.size(); ++i) {
-    // The command line wins over the file, as it does for a single run.
-    owner_of_field_.erase(PathOf(command_line[i]));
-    TryOverride(command_line[i], absl::StrCat("--set #", i + 1, " '", command_line[i], "'"),
-                "--set");
-    overrides.push_back(command_line[i]);
+  return changes;
+}
+
+void SweepAxisReader::ReadOverrides(const std::vector<std::string>& overrides) {
+  for (size_t i = 0; i < overrides.size(); ++i) {
+    sketch_.TakeOverride(overrides[i], static_cast<int>(i) + 1);
   }
-  return overrides;
 }
 
 std::vector<SweepAxis> SweepAxisReader::ReadAxes() {
   std::vector<SweepAxis> axes;
   for (int i = 0; i < sweep_.axis_size(); ++i) {
+    const config::SweepAxis& axis = sweep_.axis(i);
     const std::string place = absl::StrCat("axis[", i, "]");
     const size_t before = problems_.size();
-    const bool is_readable = HasOneForm(sweep_.axis(i), place);
-    if (is_readable) axes.push_back(ReadAxis(sweep_.axis(i), place));
-    if (!is_readable || problems_.size() > before) unsure_axes_.insert(NameOf(sweep_.axis(i)));
+    const bool is_readable = HasOneForm(axis, place);
+    if (is_readable) {
+      axes.push_back(ReadAxis(axis, i));
+      CheckName(axes.back().name, {place, axis.field()});
+    }
+    if (!is_readable || problems_.size() > before) unsure_axes_.insert(NameOf(axis));
   }
   ReadSeeds(axes);
   if (sweep_.axis_size() == 0 && sweep_.seeds_size() == 0 && !provenance_.IsBroken("seeds")) {
     Fail("axis", "the sweep is empty: it needs an axis or seeds");
   }
-  CheckNames(axes);
   return axes;
 }
 
@@ -128,60 +117,88 @@ bool SweepAxisReader::HasOneForm(const config::SweepAxis& axis, const std::strin
   return false;
 }
 
-SweepAxis SweepAxisReader::ReadAxis(const config::SweepAxis& axis, const std::string& place) {
-  SweepAxis read;
-  read.name = NameOf(axis);
+SweepAxis SweepAxisReader::ReadAxis(const config::SweepAxis& axis, int index) {
+  Draft draft;
+  draft.place = absl::StrCat("axis[", index, "]");
+  draft.index = index;
+  draft.axis.name = NameOf(axis);
   if (!axis.field().empty()) {
-    ReadField(axis, place, read);
+    ReadField(axis, draft);
   } else if (axis.zip_size() > 0) {
-    ReadZip(axis, place, read);
+    ReadZip(axis, draft);
   } else {
-    if (read.name.empty()) Fail(place + ".name", "an axis of points needs a name");
-    ReadPoints(axis, place, read);
-  }
-  std::set<std::string> labels;
-  for (const SweepPoint& point : read.points) {
-    if (!labels.insert(point.label).second) {
-      Fail(place, absl::StrCat("axis ", read.name, " has '", point.label, "' twice"));
+    if (draft.axis.name.empty()) Fail(draft.place + ".name", "an axis of points needs a name");
+    for (int i = 0; i < axis.point_size(); ++i) {
+      ReadPoint(axis.point(i), i, draft);
     }
   }
-  return read;
+  return std::move(draft.axis);
 }
 
-void SweepAxisReader::ReadField(const config::SweepAxis& axis, const std::string& place,
-                                SweepAxis& read) {
-  const std::vector<std::string> values = FieldValues(axis, place);
-  read.is_seed = axis.field() == kSeedField;
-  for (size_t i = 0; i < values.size(); ++i) {
-    const std::string element = absl::StrCat(place, ".values[", i, "]");
-    const std::string override_text = absl::StrCat(axis.field(), "=", values[i]);
+void SweepAxisReader::AddPoint(SweepPoint point, const std::string& key, const std::string& place,
+                               Draft& draft) {
+  point.place = Describe(place);
+  const auto [entry, is_new] = draft.point_of_key.emplace(key, draft.axis.points.size());
+  if (is_new) {
+    draft.axis.points.push_back(std::move(point));
+    return;
+  }
+  const SweepPoint& first = draft.axis.points[entry->second];
+  Fail(place,
+       absl::StrCat("axis ", draft.axis.name, " has the point ", point.label, " twice: first ",
+                    first.label == point.label ? "" : absl::StrCat("as ", first.label, " "), "at ",
+                    first.place, "; leave one of them out",
+                    draft.axis.is_seed ? "" : ", and repeat trials with seeds"));
+}
+
+void SweepAxisReader::ReadField(const config::SweepAxis& axis, Draft& draft) {
+  // Of a range that goes wrong more often than this, the first are enough.
+  constexpr int kMostTold = 5;
+  draft.axis.is_seed = axis.field() == kSeedField;
+  const Values values = FieldValues(axis, draft.place);
+  if (!HasField(axis.field(), draft.place + ".field", draft)) return;
+  const std::string owner = "axis " + draft.axis.name;
+  int wrong = 0;
+  for (size_t i = 0; i < values.texts.size(); ++i) {
+    SweepPoint point;
+    point.label = values.texts[i];
     const size_t before = problems_.size();
-    TryOverride(override_text, absl::StrCat(Describe(element), ": axis ", read.name),
-                absl::StrCat("axis ", read.name));
-    read.points.push_back({values[i], {}, {override_text}});
-    // A field that does not exist is told once, not once a value.
-    if (problems_.size() > before) break;
+    point.changes.push_back(TakeChange(absl::StrCat(axis.field(), "=", point.label),
+                                       values.places[i], owner, draft.index, i));
+    AddPoint(std::move(point), CanonicalValue(values.texts[i]), values.places[i], draft);
+    if (problems_.size() == before || !values.made_by_range || ++wrong < kMostTold) continue;
+    const size_t left = values.texts.size() - i - 1;
+    if (left > 0) {
+      Fail(values.places[i],
+           absl::StrCat(owner, ": the other ", left, " values of the range were not looked at"));
+    }
+    return;
   }
 }
 
-void SweepAxisReader::FailRange(const std::string& place, std::initializer_list<const char*> parts,
-                                std::string what) {
-  for (const char* part : parts) {
-    if (provenance_.IsBroken(JoinPath(place, part))) return;
-  }
-  Fail(place, std::move(what));
-}
-
-std::vector<std::string> SweepAxisReader::FieldValues(const config::SweepAxis& axis,
-                                                      const std::string& place) {
+SweepAxisReader::Values SweepAxisReader::FieldValues(const config::SweepAxis& axis,
+                                                     const std::string& place) {
+  Values values;
   const int forms = (axis.values_size() > 0 ? 1 : 0) + (axis.has_range() ? 1 : 0) +
                     (axis.has_log_range() ? 1 : 0);
   if (forms != 1) {
     Fail(place, absl::StrCat("axis of ", axis.field(), forms == 0 ? " has no values: it" : "",
                              " needs exactly one of values, range and log_range"));
-    return {};
+  } else if (axis.values_size() > 0) {
+    for (int i = 0; i < axis.values_size(); ++i) {
+      values.texts.push_back(axis.values(i));
+      values.places.push_back(absl::StrCat(place, ".values[", i, "]"));
+    }
+  } else {
+    values.made_by_range = true;
+    values.texts = RangeValues(axis, place);
+    values.places.assign(values.texts.size(), place + (axis.has_range() ? ".range" : ".log_range"));
   }
-  if (axis.values_size() > 0) return {axis.values().begin(), axis.values().end()};
+  return values;
+}
+
+std::vector<std::string> SweepAxisReader::RangeValues(const config::SweepAxis& axis,
+                                                      const std::string& place) {
   if (axis.has_log_range()) {
     const config::SweepLogRange& range = axis.log_range();
     if (range.has_from() && range.has_to() && range.has_count()) return ValuesOf(range);
@@ -191,61 +208,59 @@ std::vector<std::string> SweepAxisReader::FieldValues(const config::SweepAxis& a
   const config::SweepRange& range = axis.range();
   if (!range.has_from() || !range.has_to() || !range.has_step()) {
     FailRange(place + ".range", {"from", "to", "step"}, "range needs from, to and step");
-  } else if (range.from() > range.to()) {
-    Fail(place + ".range", "range is empty: from is greater than to");
   } else if (NumValues(range) > kMostValues) {
-    Fail(place + ".range", absl::StrCat("range has more than ", kMostValues, " values"));
+    Fail(place + ".range", absl::StrCat("range has more than ", kMostValues,
+                                        " values; take a larger step, or a log_range"));
   } else {
     return ValuesOf(range);
   }
   return {};
 }
 
-void SweepAxisReader::ReadZip(const config::SweepAxis& axis, const std::string& place,
-                              SweepAxis& read) {
+bool SweepAxisReader::CheckZip(const config::SweepAxis& axis, int index, const Draft& draft) {
+  const config::SweepZip& zip = axis.zip(index);
+  const std::string place = absl::StrCat(draft.place, ".zip[", index, "]");
   const int length = axis.zip(0).values_size();
-  read.points.resize(static_cast<size_t>(length));
-  if (length == 0) Fail(place + ".zip[0].values", "zip has no values");
-  std::set<std::string> fields;
+  if (index == 0 && length == 0) Fail(place + ".values", "zip has no values");
+  if (zip.values_size() != length) {
+    Fail(place + ".values",
+         absl::StrCat("fields of a zip step together, so they need equally many values: ",
+                      axis.zip(0).field(), " has ", length, ", ", zip.field(), " has ",
+                      zip.values_size()));
+  }
+  if (zip.field().empty()) {
+    Fail(place + ".field", "zip needs a field");
+    return false;
+  }
+  return HasField(zip.field(), place + ".field", draft) && zip.values_size() == length;
+}
+
+void SweepAxisReader::ReadZip(const config::SweepAxis& axis, Draft& draft) {
+  const std::string owner = "axis " + draft.axis.name;
+  std::vector<SweepPoint> points(static_cast<size_t>(axis.zip(0).values_size()));
+  std::vector<std::string> keys(points.size());
+  bool is_whole = true;
   for (int i = 0; i < axis.zip_size(); ++i) {
-    const config::SweepZip& zip = axis.zip(i);
-    const std::string element = absl::StrCat(place, ".zip[", i, "]");
-    if (zip.field().empty()) Fail(element + ".field", "zip needs a field");
-    if (!fields.insert(zip.field()).second) {
-      Fail(element, absl::StrCat(zip.field(), " has two values in one trial: axis ", read.name,
-                                 " names it twice"));
+    const bool fits = CheckZip(axis, i, draft);
+    is_whole = is_whole && fits;
+    if (!fits) continue;
+    for (size_t j = 0; j < points.size(); ++j) {
+      const std::string& value = axis.zip(i).values(static_cast<int>(j));
+      absl::StrAppend(&points[j].label, points[j].label.empty() ? "" : "/", value);
+      absl::StrAppend(&keys[j], CanonicalValue(value), "/");
+      points[j].changes.push_back(TakeChange(
+          absl::StrCat(axis.zip(i).field(), "=", value),
+          absl::StrCat(draft.place, ".zip[", i, "].values[", j, "]"), owner, draft.index, j));
     }
-    if (zip.values_size() != length) {
-      Fail(element + ".values",
-           absl::StrCat("fields of a zip step together, so they need equally many "
-                        "values: ",
-                        axis.zip(0).field(), " has ", length, ", ", zip.field(), " has ",
-                        zip.values_size()));
-      continue;
-    }
-    for (int j = 0; j < length && !zip.field().empty(); ++j) {
-      SweepPoint& point = read.points[static_cast<size_t>(j)];
-      absl::StrAppend(&point.label, i == 0 ? "" : "/", zip.values(j));
-      point.overrides.push_back(absl::StrCat(zip.field(), "=", zip.values(j)));
-      const std::string where = Describe(absl::StrCat(element, ".values[", j, "]"));
-      const size_t before = problems_.size();
-      TryOverride(point.overrides.back(), absl::StrCat(where, ": axis ", read.name),
-                  absl::StrCat("axis ", read.name));
-      if (problems_.size() > before) break;
-    }
+  }
+  for (size_t j = 0; is_whole && j < points.size(); ++j) {
+    AddPoint(std::move(points[j]), keys[j], absl::StrCat(draft.place, ".zip[0].values[", j, "]"),
+             draft);
   }
 }
 
-void SweepAxisReader::ReadPoints(const config::SweepAxis& axis, const std::string& place,
-                                 SweepAxis& read) {
-  for (int i = 0; i < axis.point_size(); ++i) {
-    read.points.push_back(ReadPoint(axis.point(i), absl::StrCat(place, ".point[", i, "]"),
-                                    absl::StrCat("axis ", read.name)));
-  }
-}
-
-SweepPoint SweepAxisReader::ReadPoint(const config::SweepPoint& point, const std::string& place,
-                                      const std::string& owner) {
+void SweepAxisReader::ReadPoint(const config::SweepPoint& point, int index, Draft& draft) {
+  const std::string place = absl::StrCat(draft.place, ".point[", index, "]");
   SweepPoint read;
   read.label = point.name();
   if (read.label.empty()) Fail(place + ".name", "a point needs a name");
@@ -258,45 +273,42 @@ SweepPoint SweepAxisReader::ReadPoint(const config::SweepPoint& point, const std
     Fail(absl::StrCat(place, ".config[", i, "]"),
          absl::StrCat("config \"", point.config(i), "\": ", path, ": ", text.status().message()));
   }
-  std::set<std::string> fields;
   for (int i = 0; i < point.set_size(); ++i) {
-    const std::string element = absl::StrCat(place, ".set[", i, "]");
-    if (!fields.insert(PathOf(point.set(i))).second) {
-      Fail(element, absl::StrCat(PathOf(point.set(i)), " has two values in one trial: point ",
-                                 read.label, " sets it twice"));
-    }
-    TryOverride(point.set(i), absl::StrCat(Describe(element), ": ", owner, ", point ", read.label),
-                owner);
-    read.overrides.push_back(point.set(i));
+    read.changes.push_back(
+        TakeChange(point.set(i), absl::StrCat(place, ".set[", i, "]"),
+                   absl::StrCat("axis ", draft.axis.name, ", point ", read.label), draft.index,
+                   static_cast<size_t>(index)));
   }
-  return read;
+  if (!read.label.empty()) AddPoint(std::move(read), CanonicalValue(point.name()), place, draft);
 }
 
 void SweepAxisReader::ReadSeeds(std::vector<SweepAxis>& axes) {
   if (sweep_.seeds_size() == 0) return;
-  SweepAxis seeds;
-  seeds.name = kSeedField;
-  seeds.is_seed = true;
-  std::set<int64_t> seen;
+  Draft draft;
+  draft.place = "seeds";
+  draft.index = sweep_.axis_size();
+  draft.axis.name = kSeedField;
+  draft.axis.is_seed = true;
   for (int i = 0; i < sweep_.seeds_size(); ++i) {
-    const std::string element = absl::StrCat("seeds[", i, "]");
-    const std::string text = absl::StrCat(sweep_.seeds(i));
-    if (!seen.insert(sweep_.seeds(i)).second) Fail(element, absl::StrCat("seed ", text, " twice"));
-    if (i == 0) {
-      TryOverride(absl::StrCat(kSeedField, "=", text), absl::StrCat(Describe(element), ": seeds"),
-                  "seeds");
-    }
-    seeds.points.push_back({text, {}, {absl::StrCat(kSeedField, "=", text)}});
+    const std::string place = absl::StrCat("seeds[", i, "]");
+    SweepPoint point;
+    point.label = absl::StrCat(sweep_.seeds(i));
+    point.changes.push_back(TakeChange(absl::StrCat(kSeedField, "=", point.label), place, "seeds",
+                                       draft.index, static_cast<size_t>(i)));
+    AddPoint(std::move(point), absl::StrCat(sweep_.seeds(i)), place, draft);
   }
-  axes.push_back(std::move(seeds));
+  CheckName(kSeedField, {"seeds", kSeedField});
+  axes.push_back(std::move(draft.axis));
 }
 
-void SweepAxisReader::CheckNames(const std::vector<SweepAxis>& axes) {
-  std::set<std::string> names;
-  for (const SweepAxis& axis : axes) {
-    if (axis.name.empty() || names.insert(axis.name).second) continue;
-    Fail("axis", absl::StrCat("two axes are called ", axis.name, "; give one a name of its own"));
-  }
+void SweepAxisReader::CheckName(const std::string& name, const AxisName& axis) {
+  if (name.empty()) return;
+  const auto [first, is_new] = names_.emplace(name, axis);
+  // Two axes of one field have been told of.
+  if (is_new || (!axis.field.empty() && first->second.field == axis.field)) return;
+  Fail(axis.place,
+       absl::StrCat("two axes are called ", name, ": this one and that at ",
+                    Describe(first->second.place), "; give one of them a name of its own"));
 }
 
 }  // namespace equipoise::launcher

@@ -1,5 +1,6 @@
 #include "launcher/config/sweep_loader.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <filesystem>
 #include <optional>
@@ -8,16 +9,15 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "configs/schema/run.pb.h"
 #include "configs/schema/sweep.pb.h"
 #include "launcher/config/binder.h"
 #include "launcher/config/problem.h"
 #include "launcher/config/provenance.h"
 #include "launcher/config/suggest.h"
 #include "launcher/config/sweep_axis_reader.h"
+#include "launcher/config/sweep_values.h"
 #include "launcher/config/syntax.h"
 #include "launcher/config/text_file.h"
 
@@ -25,14 +25,6 @@ namespace equipoise::launcher {
 namespace {
 
 namespace fs = std::filesystem;
-
-// One number may be written in several ways.
-bool SameValue(const std::string& a, const std::string& b) {
-  double x = 0.0;
-  double y = 0.0;
-  if (absl::SimpleAtod(a, &x) && absl::SimpleAtod(b, &y)) return x == y;
-  return a == b;
-}
 
 // What `word` could have been: the nearest of `known`, else all of them.
 std::string OneOf(const std::string& word, const std::vector<std::string>& known) {
@@ -54,16 +46,18 @@ class SweepLoader {
     Binder(sweep_, "a sweep", provenance_, problems_)
         .BindFile(ParseFields(*text, source, problems_));
     // What cannot be read makes everything behind it a guess.
-    if (problems_.has_syntax_problems()) return absl::InvalidArgumentError(problems_.ToString());
+    if (problems_.has_syntax_problems()) return problems_.ToStatus();
     ReadNames();
     SweepAxisReader axes(sweep_, fs::path(spec_.path).parent_path().string(), provenance_,
                          problems_);
-    spec_.overrides = axes.ReadOverrides(overrides);
+    spec_.changes = axes.ReadChanges();
+    spec_.overrides = overrides;
+    axes.ReadOverrides(overrides);
     spec_.axes = axes.ReadAxes();
     unsure_axes_ = axes.unsure_axes();
     ReadSkips();
     ReadTrial();
-    if (!problems_.empty()) return absl::InvalidArgumentError(problems_.ToString());
+    if (!problems_.empty()) return problems_.ToStatus();
     return spec_;
   }
 
@@ -131,7 +125,7 @@ class SweepLoader {
     // Conditions on axes that could not be read cannot be judged. An axis without a name could have
     // any.
     if (unsure_axes_.contains(name)) return false;
-    std::vector<std::string> names(unsure_axes_.begin(), unsure_axes_.end());
+    std::vector<std::string> names;
     for (size_t i = 0; i < spec_.axes.size(); ++i) {
       names.push_back(spec_.axes[i].name);
       if (spec_.axes[i].name != name) continue;
@@ -140,13 +134,16 @@ class SweepLoader {
         labels.push_back(spec_.axes[i].points[j].label);
         condition->axis = i;
         condition->point = j;
-        if (SameValue(label, labels.back())) return true;
+        if (CanonicalValue(labels.back()) == CanonicalValue(label)) return true;
       }
       Fail(place,
            absl::StrCat("when: axis ", name, " has no point '", label, "'", OneOf(label, labels)));
       return false;
     }
     if (unsure_axes_.contains("")) return false;
+    for (const std::string& unsure : unsure_axes_) {
+      if (std::find(names.begin(), names.end(), unsure) == names.end()) names.push_back(unsure);
+    }
     Fail(place, absl::StrCat("when: no axis is called '", name, "'", OneOf(name, names)));
     return false;
   }

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "launcher/config/change.h"
+
 namespace equipoise::launcher {
 
 // A sweep file as plain values; configs/schema/sweep.proto says what each means.
@@ -13,8 +15,9 @@ namespace equipoise::launcher {
 // One position on an axis.
 struct SweepPoint {
   std::string label;                   // as tables and conditions call it
+  std::string place;                   // where it is written: "sweep.textproto:4"
   std::vector<std::string> fragments;  // paths of files that are laid over the base
-  std::vector<std::string> overrides;  // "PATH=VALUE", after the files
+  std::vector<Change> changes;         // after the files
 };
 
 struct SweepAxis {
@@ -49,7 +52,8 @@ struct SweepSpec {
   std::string path;                    // of the sweep file
   std::string name;                    // fit for tables
   std::string base;                    // path of the base configuration
-  std::vector<std::string> overrides;  // of every trial; those of the command line last
+  std::vector<Change> changes;         // of every trial
+  std::vector<std::string> overrides;  // "PATH=VALUE" of the command line, after all changes
   std::vector<SweepAxis> axes;         // in the order of the file, the seeds last
   // A combination is left out when all conditions of one of these hold.
   std::vector<std::vector<SweepCondition>> skips;

@@ -21,15 +21,20 @@ std::string RoundedText(double value, int digits) {
 double NumValues(const config::SweepRange& range) {
   // A last step that rounding made a hair too long still counts.
   constexpr double kSlack = 1e-9;
-  return std::floor((range.to() - range.from()) / range.step() + kSlack) + 1.0;
+  return std::floor(std::abs(range.to() - range.from()) / range.step() + kSlack) + 1.0;
 }
 
 std::vector<std::string> ValuesOf(const config::SweepRange& range) {
   constexpr int kDigits = 12;
+  constexpr double kZero = 1e-9;
   std::vector<std::string> values;
   const int count = static_cast<int>(NumValues(range));
+  const double step = range.to() < range.from() ? -range.step() : range.step();
   for (int i = 0; i < count; ++i) {
-    values.push_back(RoundedText(range.from() + i * range.step(), kDigits));
+    const double value = range.from() + i * step;
+    // What rounding leaves of 0 has no digits worth keeping.
+    const bool zero = std::abs(value) < range.step() * kZero;
+    values.push_back(zero ? "0" : RoundedText(value, kDigits));
   }
   return values;
 }
@@ -43,6 +48,11 @@ std::vector<std::string> ValuesOf(const config::SweepLogRange& range) {
   }
   values.push_back(NumberText(range.to()));
   return values;
+}
+
+std::string CanonicalValue(const std::string& text) {
+  double number = 0.0;
+  return absl::SimpleAtod(text, &number) ? NumberText(number) : text;
 }
 
 }  // namespace equipoise::launcher

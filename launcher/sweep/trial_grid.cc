@@ -9,12 +9,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "launcher/config/loader.h"
+#include "launcher/config/problem.h"
+#include "launcher/sweep/trial_faults.h"
 
 namespace equipoise::launcher {
 namespace {
-
-// A point of each axis, by index.
-using Combination = std::vector<size_t>;
 
 // The indices of the axes, the fastest first.
 std::vector<size_t> FastestFirst(const std::vector<SweepAxis>& axes) {
@@ -47,12 +46,15 @@ bool IsSkipped(const SweepSpec& spec, const Combination& combination) {
 
 absl::StatusOr<std::vector<Combination>> Combine(const SweepSpec& spec) {
   size_t count = 1;
+  std::vector<std::string> sizes;
   for (const SweepAxis& axis : spec.axes) {
-    count *= axis.points.size();
-    if (count > kMostTrials) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(spec.path, ": the axes have more than ", kMostTrials, " combinations\n"));
-    }
+    sizes.push_back(absl::StrCat(axis.points.size(), " of ", axis.name));
+    count = std::min(count * axis.points.size(), kMostTrials + 1);
+  }
+  if (count > kMostTrials) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        spec.path, ": the axes have more than ", kMostTrials,
+        " combinations: ", absl::StrJoin(sizes, " times "), "; shorten one, or make two files\n"));
   }
   std::vector<Combination> combinations;
   const std::vector<size_t> order = FastestFirst(spec.axes);
@@ -71,16 +73,15 @@ absl::StatusOr<std::vector<Combination>> Combine(const SweepSpec& spec) {
 LoadRequest RequestOf(const SweepSpec& spec, const Combination& combination) {
   LoadRequest request;
   request.path = spec.base;
+  request.changes = spec.changes;
   request.overrides = spec.overrides;
-  request.override_name = "change";
   request.num_ranks = spec.trial.ranks;
   request.replaced_choice_advice = "skip this combination";
   for (size_t axis = 0; axis < combination.size(); ++axis) {
     const SweepPoint& point = spec.axes[axis].points[combination[axis]];
     request.fragments.insert(request.fragments.end(), point.fragments.begin(),
                              point.fragments.end());
-    request.overrides.insert(request.overrides.end(), point.overrides.begin(),
-                             point.overrides.end());
+    request.changes.insert(request.changes.end(), point.changes.begin(), point.changes.end());
   }
   return request;
 }
@@ -92,33 +93,6 @@ std::vector<std::string> LabelsOf(const SweepSpec& spec, const Combination& comb
   }
   return labels;
 }
-
-// What is wrong with the trials; one report that several share is told once.
-class TrialProblems {
- public:
-  void Add(const std::string& trial, const std::string& report) {
-    std::vector<std::string>& trials = trials_of_[report];
-    if (trials.empty()) reports_.push_back(report);
-    trials.push_back(trial);
-  }
-
-  bool empty() const { return reports_.empty(); }
-
-  std::string ToString() const {
-    std::string text;
-    for (const std::string& report : reports_) {
-      const std::vector<std::string>& trials = trials_of_.at(report);
-      absl::StrAppend(&text, "trial ", trials.front());
-      if (trials.size() > 1) absl::StrAppend(&text, " and ", trials.size() - 1, " more");
-      absl::StrAppend(&text, ":\n", report);
-    }
-    return text;
-  }
-
- private:
-  std::vector<std::string> reports_;  // in the order they came
-  std::map<std::string, std::vector<std::string>> trials_of_;
-};
 
 }  // namespace
 
@@ -166,28 +140,26 @@ absl::StatusOr<std::vector<Trial>> ExpandSweep(const SweepSpec& spec) {
   const absl::StatusOr<std::vector<Combination>> combinations = Combine(spec);
   if (!combinations.ok()) return combinations.status();
   Expansion expansion;
-  TrialProblems problems;
-  std::map<std::string, std::string> first_with_id;
-  for (const Combination& combination : *combinations) {
-    std::vector<std::string> labels = LabelsOf(spec, combination);
-    const std::string name = DescribeTrial(spec.axes, labels);
+  TrialFaults faults(spec.axes, *combinations);
+  std::map<std::string, size_t> first_with_hash;
+  for (size_t trial = 0; trial < combinations->size(); ++trial) {
+    const Combination& combination = (*combinations)[trial];
     absl::StatusOr<LoadedConfig> config = LoadConfig(RequestOf(spec, combination));
     if (!config.ok()) {
-      problems.Add(name, std::string(config.status().message()));
+      for (const std::string& report : ReportsOf(config.status())) faults.Add(trial, report);
       continue;
     }
-    const auto [first, is_new] = first_with_id.emplace(config->hash, name);
+    const auto [first, is_new] = first_with_hash.emplace(config->hash, trial);
     if (!is_new) {
-      problems.Add(name, absl::StrCat("has the same configuration as trial ", first->second,
-                                      ": one axis undoes what another does; skip one of them\n"));
+      faults.AddSame(trial, first->second);
       continue;
     }
-    expansion.trials.push_back({config->experiment.hash(), std::move(labels),
+    expansion.trials.push_back({config->experiment.hash(), LabelsOf(spec, combination),
                                 std::move(config->resolved_text), config->options.train.steps,
                                 config->options.train.data, config->options.validation_data});
     expansion.config_hashes.push_back(config->hash);
   }
-  if (!problems.empty()) return absl::InvalidArgumentError(problems.ToString());
+  if (!faults.empty()) return absl::InvalidArgumentError(faults.ToString());
   return TellApart(std::move(expansion));
 }
 

@@ -76,7 +76,9 @@ Json PlanToJson(const SweepSpec& spec, const std::vector<Trial>& trials) {
   json["name"] = spec.name;
   json["file"] = spec.path;
   json["base"] = spec.base;
-  json["overrides"] = spec.overrides;
+  json["overrides"] = Json::array();
+  for (const Change& change : spec.changes) json["overrides"].push_back(change.text);
+  for (const std::string& text : spec.overrides) json["overrides"].push_back(text);
   json["ranks"] = spec.trial.ranks;
   json["axes"] = Json::array();
   for (const SweepAxis& axis : spec.axes) {

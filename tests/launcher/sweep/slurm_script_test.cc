@@ -48,7 +48,7 @@ SlurmRequest Request() {
   request.sweep_file = "a sweep's file";
   request.overrides = {"data.root=/my data"};
   request.out = "/tmp/out";
-  request.folder = "/";
+  request.folder = "/tmp";
   request.trials = {"aa", "bb", "cc"};
   request.jobs = 2;
   return request;

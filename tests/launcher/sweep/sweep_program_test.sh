@@ -73,7 +73,8 @@ run mpirun --oversubscribe -np 1 "$program" sweep status x; expect 2 err "withou
 run "$program" sweep run sweep.textproto --list; expect 0 out "24 trials: 24 waiting" "list"
 [[ -e runs ]] && fail "a list writes nothing"
 run "$program" sweep run sweep.textproto --set moe.top_k=9
-expect 2 err "trial router=top_k coefficient=0 seed=1 and 23 more:" "invalid trials"
+expect 2 err "--set #1 'moe.top_k=9': moe.top_k is 9" "invalid trials"
+expect 2 err "in every trial" "which trials are invalid"
 run "$program" sweep run sweep.textproto --trial 00; expect 2 err "no such trial" "unknown trial"
 
 # The page's example is one that runs: the file that it has people write.

@@ -11,6 +11,8 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
 #include "launcher/config/sweep_loader.h"
 #include "tests/launcher/config/config_text.h"
 
@@ -75,6 +77,13 @@ TEST(TrialGrid, RangesHaveBothEnds) {
               ElementsAre("0.1", "0.2", "0.3", "0.4", "0.5"));
   EXPECT_THAT(Points("axis { field: \"steps\" range { from: 100 to: 250 step: 100 } }"),
               ElementsAre("100", "200"));
+  EXPECT_THAT(Points("axis { field: \"steps\" range { from: 250 to: 100 step: 100 } }"),
+              ElementsAre("250", "150"));
+  EXPECT_THAT(Points("axis { field: \"moe.balance_loss.coefficient\""
+                     "  range { from: 0.3 to: 0 step: 0.1 } }"),
+              ElementsAre("0.3", "0.2", "0.1", "0"));
+  EXPECT_THAT(Points("axis { field: \"steps\" log_range { from: 1000 to: 100 count: 2 } }"),
+              ElementsAre("1000", "100"));
   EXPECT_THAT(Points("axis { field: \"optimizer.schedule.peak\""
                      "  log_range { from: 1e-4 to: 1e-2 count: 5 } }"),
               ElementsAre("1e-04", "0.000316228", "0.001", "0.00316228", "0.01"));
@@ -143,16 +152,70 @@ TEST(TrialGrid, InvalidConfigurationsAreToldWithTheirTrials) {
   const auto trials = Expand("axis { field: \"moe.top_k\" values: [2, 9] } seeds: [1, 2]");
   const std::string message(trials.status().message());
   EXPECT_EQ(trials.status().code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_THAT(message, HasSubstr("trial top_k=9 seed=1 and 1 more:\n"));
-  EXPECT_THAT(message, HasSubstr("moe.top_k is 9"));
+  EXPECT_THAT(message, HasSubstr("sweep.textproto:2: axis top_k: moe.top_k is 9, more than the 8"));
+  EXPECT_THAT(message, HasSubstr("    in 2 of 4 trials: those with top_k=9 ("));
   EXPECT_FALSE(absl::StrContains(message, "top_k=2")) << message;
+}
+
+// The lines of the faults without the folder of the test.
+std::vector<std::string> Faults(const std::string& text,
+                                const std::vector<std::string>& overrides = {}) {
+  const std::string message = absl::StrReplaceAll(
+      std::string(Expand(text, overrides).status().message()), {{testing::TempDir(), ""}});
+  return absl::StrSplit(message, '\n', absl::SkipEmpty());
+}
+
+TEST(TrialGrid, AFaultIsToldOnceWithThePointsThatMakeIt) {
+  const char kAxes[] =
+      "axis { field: \"moe.top_k\" values: [2,\n9] }\n"
+      "axis { field: \"moe.num_experts\" values: [8, 16] }\n"
+      "axis { name: \"owner\" point { name: \"none\" set: \"layout.expert_owner=[]\" } }\n"
+      "seeds: [1, 2, 3]";
+  EXPECT_THAT(Faults(kAxes),
+              ElementsAre("sweep.textproto:4: axis num_experts: moe.top_k is 9, more than the 8 of "
+                          "moe.num_experts",
+                          "    in 3 of 12 trials: those with top_k=9 (sweep.textproto:3) and "
+                          "num_experts=8 (sweep.textproto:4) and owner=none (sweep.textproto:5)"));
+  // A fault of the base, or of all trials, is not of any axis.
+  EXPECT_THAT(Faults("axis { field: \"moe.top_k\" values: [2, 3] } seeds: [1, 2]", {"steps=10"}),
+              ElementsAre(HasSubstr("--set #1 'steps=10': optimizer.schedule.warmup_steps and"),
+                          "    in every trial"));
+}
+
+TEST(TrialGrid, AFaultOfTheBaseNamesThePointsThatMakeIt) {
+  const auto faults = Faults(
+      "axis { field: \"moe.num_experts\" values: [8, 16, 32] } seeds: [1, 2]\n"
+      "skip { when: \"num_experts=32\" when: \"seed=2\" }");
+  ASSERT_EQ(faults.size(), 8u);
+  EXPECT_THAT(faults[0], HasSubstr("base.textproto:29:29: layout.expert_owner names 8 owners, but "
+                                   "moe.num_experts is 16"));
+  EXPECT_EQ(faults[3], "    in 2 of 5 trials: those with num_experts=16 (sweep.textproto:2)");
+  // With its other seed skipped, this one cannot be ruled out.
+  EXPECT_EQ(faults[7],
+            "    in 1 of 5 trials: those with num_experts=32 (sweep.textproto:2) and seed=1 "
+            "(sweep.textproto:2)");
+}
+
+TEST(TrialGrid, OfVeryManyFaultsTheFirstAreTold) {
+  const auto faults = Faults(
+      "axis { field: \"optimizer.schedule.warmup_steps\" range { from: 130 to: 101 step: 1 } }");
+  ASSERT_EQ(faults.size(), 41u);
+  EXPECT_THAT(faults[0],
+              HasSubstr("optimizer.schedule.warmup_steps is 130, more than the 100 steps"));
+  EXPECT_EQ(faults[40], "and 10 more faults of this kind");
 }
 
 TEST(TrialGrid, OneConfigurationIsOneTrial) {
   const auto trials = Expand(
       "axis { name: \"a\" point { name: \"x\" } point { name: \"y\" set: \"moe.top_k=2\" } }");
-  EXPECT_THAT(std::string(trials.status().message()),
-              HasSubstr("trial a=y:\nhas the same configuration as trial a=x"));
+  EXPECT_THAT(
+      std::string(trials.status().message()),
+      testing::ContainsRegex("^a=y \\(.*sweep.textproto:2\\) makes the same configuration "
+                             "as a=x \\(.*sweep.textproto:2\\): what it sets, the base or"));
+  // Whatever else differs between trials.
+  EXPECT_THAT(Faults("axis { name: \"a\" point { name: \"x\" } point { name: \"y\" set: "
+                     "\"moe.top_k=2\" } } seeds: [1, 2, 3]"),
+              testing::SizeIs(2));
 }
 
 TEST(TrialGrid, AnAxisMustNotUndoAnother) {
@@ -164,8 +227,9 @@ TEST(TrialGrid, AnAxisMustNotUndoAnother) {
                           "  point { name: \"lpr\" set: \"moe.router.lpr={}\" } }",
                           kSecond));
   EXPECT_THAT(std::string(by_override.status().message()),
-              HasSubstr("change #1 'moe.router.lpr={}': moe.router.lpr, which this chooses, is "
-                        "replaced by moe.router.top_k later on: skip this combination"));
+              HasSubstr("sweep.textproto:2: axis router, point lpr: moe.router.lpr, which this "
+                        "chooses, is replaced by moe.router.top_k later on: skip this "
+                        "combination"));
   const auto by_file = Expand(absl::StrCat(
       "axis { name: \"router\" point { name: \"lpr\" config: \"lpr.textproto\" } }", kSecond));
   EXPECT_THAT(std::string(by_file.status().message()),
@@ -182,7 +246,8 @@ TEST(TrialGrid, ThereIsALimit) {
   const auto trials = Expand(
       "axis { field: \"steps\" range { from: 1 to: 5000 step: 1 } }"
       "axis { field: \"seed\" range { from: 1 to: 5000 step: 1 } }");
-  EXPECT_THAT(std::string(trials.status().message()), HasSubstr("more than 100000 combinations"));
+  EXPECT_THAT(std::string(trials.status().message()),
+              HasSubstr("more than 100000 combinations: 5000 of steps times 5000 of seed"));
 }
 
 }  // namespace
