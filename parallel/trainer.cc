@@ -233,8 +233,7 @@ absl::Status Trainer::TakeFingerprint() {
     take(*run_.data, data_.training);
     if (windows_ != nullptr) take(*run_.validation_data, data_.validation);
   }
-  return comm::AgreeOnStatus(world_, step_->context(), status,
-                             {.name = "fingerprint of the corpus"});
+  return comm::AgreeOnStatus(world_, step_->context(), status, {.name = "fingerprint of corpus"});
 }
 
 absl::Status Trainer::CheckData(const Checkpoint& checkpoint) {
@@ -252,7 +251,8 @@ absl::Status Trainer::Load(const Checkpoint& checkpoint) {
   if (position.status().code() == absl::StatusCode::kDataLoss) {
     return absl::FailedPreconditionError(
         absl::StrCat(position.status().message(), "; the checkpoint ", checkpoint.path,
-                     " is damaged: remove it to resume from an older one"));
+                     " is damaged: remove it to resume from an older one, or name another with "
+                     "checkpoint.resume=PATH"));
   }
   EQ_RETURN_IF_ERROR(position.status());
   Warn(checkpoint_->warnings());

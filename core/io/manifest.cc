@@ -273,7 +273,11 @@ absl::StatusOr<Manifest> ParseManifest(std::string_view text, const std::string&
 }
 
 absl::Status VerifyTensor(const SafetensorsReader& reader, const ManifestTensor& tensor) {
-  EQ_ASSIGN_OR_RETURN(const SafetensorsEntry* entry, reader.Get(tensor.spec.name));
+  const SafetensorsEntry* entry = reader.Find(tensor.spec.name);
+  if (entry == nullptr) {
+    return absl::DataLossError(absl::StrCat("'", reader.path(), "' has no tensor '",
+                                            tensor.spec.name, "', which the manifest lists"));
+  }
   const std::string where = absl::StrCat("'", reader.path(), "': tensor '", tensor.spec.name,
                                          "' at data offset ", entry->begin, " ");
   if (entry->spec.dtype != tensor.spec.dtype || entry->spec.shape != tensor.spec.shape) {

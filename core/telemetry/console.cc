@@ -75,7 +75,14 @@ std::string Cut(std::string text, int columns) {
 
 }  // namespace
 
+std::string FormatLoss(double loss) {
+  if (std::isfinite(loss)) return absl::StrFormat("%.4f", loss);
+  return absl::StrCat(std::isnan(loss) ? "nan" : loss > 0.0 ? "inf" : "-inf", " (not finite)");
+}
+
 std::string FormatCount(double value) {
+  if (std::isnan(value)) return "nan";
+  if (std::abs(value) >= 1e15) return absl::StrFormat("%.1e", value);
   for (const auto& [unit, suffix] :
        {std::pair(1e12, "T"), std::pair(1e9, "G"), std::pair(1e6, "M"), std::pair(1e3, "k")}) {
     // From where "%.1f" of the smaller unit would read 1000.0.
@@ -96,11 +103,12 @@ std::string FormatDuration(double seconds) {
 std::string FormatStepLine(const StepRecord& record, int64_t total_steps,
                            std::optional<double> eta_seconds) {
   std::string text =
-      absl::StrFormat("step %d/%d  loss %.4f", record.step, total_steps, record.loss);
+      absl::StrFormat("step %d/%d  loss %s", record.step, total_steps, FormatLoss(record.loss));
   absl::StrAppend(&text, Details(record));
   if (record.validation.has_value()) {
-    absl::StrAppendFormat(&text, "  val %.4f", record.validation->loss);
-    if (record.validation->bits_per_byte.has_value()) {
+    absl::StrAppend(&text, "  val ", FormatLoss(record.validation->loss));
+    const bool is_finite = std::isfinite(record.validation->loss);
+    if (is_finite && record.validation->bits_per_byte.has_value()) {
       absl::StrAppendFormat(&text, " (%.3f bits/byte)", *record.validation->bits_per_byte);
     }
   }
@@ -122,7 +130,8 @@ std::string FormatProgressBar(const StepRecord& record, int64_t total_steps,
   bar.resize(static_cast<size_t>(width), ' ');
   std::string text = absl::StrFormat("[%s] %3d%%", bar, static_cast<int>(share * 100.0));
   if (eta_seconds.has_value()) absl::StrAppend(&text, "  ETA ", FormatDuration(*eta_seconds));
-  absl::StrAppendFormat(&text, "  step %d/%d  loss %.4f", record.step, total_steps, record.loss);
+  absl::StrAppendFormat(&text, "  step %d/%d  loss %s", record.step, total_steps,
+                        FormatLoss(record.loss));
   absl::StrAppend(&text, Details(record));
   return Cut(std::move(text), columns);
 }

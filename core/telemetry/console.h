@@ -26,7 +26,9 @@ std::string FormatStepLine(const StepRecord& record, int64_t total_steps,
 std::string FormatProgressBar(const StepRecord& record, int64_t total_steps,
                               std::optional<double> eta_seconds, int columns);
 
-// 950 -> "950", 41234 -> "41.2k", 1.5e6 -> "1.5M".
+// "3.4121"; "nan (not finite)" and "inf (not finite)" for what is no number, whatever its sign bit.
+std::string FormatLoss(double loss);
+// 950 -> "950", 41234 -> "41.2k", 1.5e6 -> "1.5M"; "1.0e+30" from 10^15 on.
 std::string FormatCount(double value);
 // "42s", "3m05s", "1h02m", "2d03h"; "?" for what is negative or not finite.
 std::string FormatDuration(double seconds);

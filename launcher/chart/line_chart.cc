@@ -60,33 +60,54 @@ class Plot {
                         EscapeMarkup(mark.text), "</title></path>");
   }
 
-  // The area between the least and the greatest values; nothing where no point stands for several.
+  // The area between the least and the greatest values, in pieces where a gap is; nothing where no
+  // point stands for several.
   std::string DrawBand(const Curve& curve) const {
     const auto is_many = [](const CurvePoint& p) { return p.high > p.low; };
     if (std::none_of(curve.points.begin(), curve.points.end(), is_many)) return "";
+    std::string path;
     std::string there;
     std::string back;
+    const auto close = [&] {
+      if (!there.empty()) absl::StrAppend(&path, there, back, "Z");
+      there.clear();
+      back.clear();
+    };
     for (const CurvePoint& point : curve.points) {
-      if (!std::isfinite(point.low) || !std::isfinite(point.high)) continue;
+      if (!IsDrawn(point)) {
+        close();
+        continue;
+      }
       absl::StrAppend(&there, there.empty() ? "M" : "L", At(point.x, point.high));
       back = absl::StrCat("L", At(point.x, point.low), back);
     }
-    return absl::StrCat("<path class=\"b", curve.style % kNumStyles, "\" d=\"", there, back,
-                        "Z\"/>");
+    close();
+    return absl::StrCat("<path class=\"b", curve.style % kNumStyles, "\" d=\"", path, "\"/>");
+  }
+
+  static bool IsDrawn(const CurvePoint& point) {
+    return std::isfinite(point.y) && std::isfinite(point.low) && std::isfinite(point.high);
+  }
+
+  // A point without a neighbour makes no line: it gets a dot.
+  static bool IsAlone(const Curve& curve, size_t i) {
+    return (i == 0 || !IsDrawn(curve.points[i - 1])) &&
+           (i + 1 == curve.points.size() || !IsDrawn(curve.points[i + 1]));
   }
 
   std::string DrawCurve(const Curve& curve) const {
     std::string path;
     std::string dots;
     bool pen_down = false;
-    for (const CurvePoint& point : curve.points) {
-      if (!std::isfinite(point.y)) {
+    for (size_t i = 0; i < curve.points.size(); ++i) {
+      const CurvePoint& point = curve.points[i];
+      if (!IsDrawn(point)) {
         pen_down = false;
         continue;
       }
       absl::StrAppend(&path, pen_down ? "L" : "M", At(point.x, point.y));
       pen_down = true;
-      if (curve.dots || curve.points.size() == 1) absl::StrAppend(&dots, DrawDot(curve, point));
+      if (curve.dots || IsAlone(curve, i)) absl::StrAppend(&dots, DrawDot(curve, point));
     }
     return absl::StrCat("<path class=\"s", curve.style % kNumStyles, curve.dashed ? " dashed" : "",
                         "\" d=\"", path, "\"/>", dots);

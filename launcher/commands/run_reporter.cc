@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <cmath>
 #include <cstdio>
 #include <utility>
 #include <vector>
@@ -49,12 +50,14 @@ std::string HostName() {
 }
 
 std::string DescribeValidation(const ValidationRecord& record) {
-  std::string text = absl::StrFormat("loss %.4f nats", record.loss);
-  if (record.bits_per_byte.has_value()) {
+  std::string text = absl::StrCat("loss ", FormatLoss(record.loss), " nats");
+  if (std::isfinite(record.loss) && record.bits_per_byte.has_value()) {
     absl::StrAppendFormat(&text, ", %.4f bits per byte", *record.bits_per_byte);
   }
   for (const DomainLoss& domain : record.domains) {
-    absl::StrAppendFormat(&text, "  %s %.3f", domain.domain, domain.loss);
+    absl::StrAppend(&text, "  ", domain.domain, " ",
+                    std::isfinite(domain.loss) ? absl::StrFormat("%.3f", domain.loss)
+                                               : FormatLoss(domain.loss));
   }
   return text;
 }
@@ -226,6 +229,13 @@ void RunReporter::Announce(int64_t step, const ValidationRecord& record) {
       absl::StrCat("validation at step ", step, ": ", DescribeValidation(record));
   console_->Print(text);
   logger_.Info(text);
+  const bool is_finite = std::isfinite(record.loss);
+  if (was_finite_ && !is_finite) {
+    OnWarning(absl::StrCat("the validation loss of step ", step, " is not finite: the model has ",
+                           "diverged. Lower the learning rate and go on from an earlier ",
+                           "checkpoint, with checkpoint.resume=PATH in a new --run_dir"));
+  }
+  was_finite_ = is_finite;
 }
 
 void RunReporter::OnCheckpoint(int64_t step, const std::string& path, double seconds) {

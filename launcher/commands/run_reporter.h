@@ -79,6 +79,7 @@ class RunReporter final : public parallel::TrainObserver {
   EarlierRun earlier_;
   std::vector<std::string> early_warnings_;  // from before OnStart
   bool has_started_ = false;
+  bool was_finite_ = true;  // the last validation's loss
   int64_t step_ = 0;
   absl::Time status_time_ = absl::InfinitePast();
 };

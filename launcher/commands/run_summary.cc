@@ -1,5 +1,6 @@
 #include "launcher/commands/run_summary.h"
 
+#include <cmath>
 #include <map>
 #include <optional>
 
@@ -33,8 +34,10 @@ Entropies CountEntropies(const TokenDataset& data, const ValidationWindows& wind
 
 void AppendLoss(const std::string& name, const DomainLoss& first, const DomainLoss& last,
                 std::optional<double> entropy, std::string* text) {
-  absl::StrAppendFormat(text, "  %-14s %8.4f -> %.4f nats", name, first.loss, last.loss);
-  if (first.bits_per_byte.has_value() && last.bits_per_byte.has_value()) {
+  absl::StrAppendFormat(text, "  %-14s %8s -> %s nats", name, FormatLoss(first.loss),
+                        FormatLoss(last.loss));
+  if (std::isfinite(first.loss) && std::isfinite(last.loss) && first.bits_per_byte.has_value() &&
+      last.bits_per_byte.has_value()) {
     absl::StrAppendFormat(text, "  %8.4f -> %.4f bits per byte", *first.bits_per_byte,
                           *last.bits_per_byte);
   }

@@ -118,6 +118,10 @@ std::string PredictionChart(const RunHistory& run, size_t number, const std::str
   const LayerHistory* layer = LayerToShow(run);
   if (layer == nullptr) return "";
   const std::string name = absl::StrCat(", layer ", layer->layer);
+  if (run.layers.size() > 1) {
+    absl::StrAppend(&chart.text.note, " Drawn is layer ", layer->layer, " of ", run.layers.size(),
+                    ", the middle one by measured time.");
+  }
   chart.curves.push_back(MakeCurve("measured" + name, layer->measured_seconds, 0));
   chart.curves.push_back(MakeCurve("predicted" + name, layer->predicted_seconds, 1));
   chart.curves.back().dashed = true;

@@ -18,8 +18,19 @@ std::string Tile(const std::string& value, const std::string& name) {
                       EscapeMarkup(name), "</span></div>");
 }
 
+constexpr char kNotFinite[] = "not finite";
+
 std::string LastOf(const Series& series) {
   return series.empty() ? "" : FormatFigure(series.last());
+}
+// Of a loss, whose last finite value says nothing once it has become another.
+std::string LastLoss(const RunHistory& run) {
+  if (run.num_not_finite > 0 && !run.cross_entropy.ends_finite()) return kNotFinite;
+  return LastOf(run.cross_entropy);
+}
+std::string ValidationLoss(const ValidationRow* validation) {
+  if (validation == nullptr) return "";
+  return std::isfinite(validation->loss) ? FormatFigure(validation->loss) : kNotFinite;
 }
 std::string MeanOf(const Series& series) {
   return series.empty() ? "" : FormatFigure(series.mean());
@@ -47,13 +58,13 @@ std::vector<Fact> Glance(const RunHistory& run) {
   return {{"state", run.state},
           {"last step", absl::StrCat(run.last_step)},
           {"tokens", run.tokens > 0.0 ? FormatFigure(run.tokens) : ""},
-          {"cross entropy, last step", LastOf(run.cross_entropy)},
-          {"validation loss", validation != nullptr ? number(validation->loss) : ""},
+          {"cross entropy, last step", LastLoss(run)},
+          {"validation loss", ValidationLoss(validation)},
           {"bits per byte", validation != nullptr ? number(validation->bits_per_byte) : ""},
           {"tokens a second, mean", MeanOf(run.tokens_per_second)},
           {"MFU, mean", run.mfu.empty() ? "" : absl::StrFormat("%.1f %%", 100.0 * run.mfu.mean())},
-          {"Gini, worst layer", LastOf(run.gini.worst), ChanceOf(run.gini)},
-          {"busiest over mean, worst layer", LastOf(run.max_over_mean.worst),
+          {"Gini, worst layer, last step", LastOf(run.gini.worst), ChanceOf(run.gini)},
+          {"busiest over mean, worst layer, last step", LastOf(run.max_over_mean.worst),
            ChanceOf(run.max_over_mean)}};
 }
 
@@ -66,9 +77,16 @@ std::string Warnings(const RunHistory& run) {
   if (run.state == "interrupted") {
     texts.push_back(absl::StrCat("The run was interrupted: ", run.reason, "."));
   }
+  if (run.state == "running" && !run.reason.empty()) {
+    texts.push_back(absl::StrCat("The run goes on, as far as is known: ", run.reason, "."));
+  }
   if (run.state == "failed") texts.push_back(absl::StrCat("The run failed: ", run.reason));
   if (run.num_not_finite > 0) {
     texts.push_back(absl::StrCat(run.num_not_finite, " steps have a loss that is not finite."));
+  }
+  if (run.num_validations_not_finite > 0) {
+    texts.push_back(absl::StrCat(run.num_validations_not_finite,
+                                 " validations have a loss that is not finite."));
   }
   if (run.num_skipped_rows > 0) {
     texts.push_back(absl::StrCat(run.num_skipped_rows,

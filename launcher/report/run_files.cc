@@ -9,7 +9,7 @@
 #include "core/base/status_macros.h"
 #include "core/telemetry/event_log.h"
 #include "core/telemetry/run_directory.h"
-#include "launcher/commands/run_lock.h"
+#include "launcher/report/liveness.h"
 
 namespace equipoise::launcher {
 namespace {
@@ -31,18 +31,6 @@ Json ParseJson(const std::string& text) {
 std::string StringAt(const Json& json, const char* key) {
   const auto found = json.find(key);
   return found != json.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
-
-void ReadStatus(const FileSystem& files, RunHistory& run) {
-  const Json status = ParseJson(TextOf(files, JoinPath(run.path, "STATUS.json")));
-  if (!status.is_object()) return;
-  run.state = StringAt(status, "state");
-  run.reason = StringAt(status, "reason");
-  // A job that is killed leaves STATUS.json as it was, but not its lock.
-  if (run.state != "running" || RunLock::IsHeld(JoinPath(run.path, "LOCK")).value_or(true)) return;
-  run.state = "interrupted";
-  run.reason = absl::StrCat("its job is gone: it was killed, or its machine is; the same command ",
-                            "with --run_dir ", run.path, " goes on");
 }
 
 // "node1 (4 ranks), node2 (4 ranks)"
@@ -68,8 +56,15 @@ void AddTexts(const Json& start, const char* object, NamedTexts& texts) {
   }
 }
 
+std::string FirstHost(const Json& start) {
+  const auto hosts = start.find("hosts");
+  const bool known = hosts != start.end() && hosts->is_array() && !hosts->empty();
+  return known && hosts->front().is_string() ? hosts->front().get<std::string>() : std::string();
+}
+
 HistoryStart DescribeStart(const Json& start) {
   HistoryStart result;
+  result.first_host = FirstHost(start);
   NamedTexts& texts = result.facts;
   texts.emplace_back("started", StringAt(start, "start_time"));
   if (start.contains("hosts") && start["hosts"].is_array()) {
@@ -96,6 +91,25 @@ void ReadStarts(const FileSystem& files, RunHistory& run) {
   for (const Json& start : json["starts"]) {
     if (start.is_object()) run.starts.push_back(DescribeStart(start));
   }
+}
+
+// After ReadStarts.
+void ReadStatus(const FileSystem& files, RunHistory& run) {
+  const Json status = ParseJson(TextOf(files, JoinPath(run.path, "STATUS.json")));
+  if (!status.is_object()) return;
+  run.state = StringAt(status, "state");
+  run.reason = StringAt(status, "reason");
+  if (run.state != "running") return;
+  // A job that is killed leaves STATUS.json as it was, but not its lock.
+  const Liveness life =
+      JudgeLiveness(run.path, run.starts.empty() ? "" : run.starts.back().first_host);
+  run.silence = life.silence.value_or(absl::ZeroDuration());
+  run.reason = life.doubt;
+  if (!life.is_gone) return;
+  run.state = "interrupted";
+  run.reason = absl::StrCat("its job is gone: it was killed, or its machine is; the same command ",
+                            "with --run_dir ", run.path, " goes on",
+                            life.doubt.empty() ? "" : absl::StrCat(" (", life.doubt, ")"));
 }
 
 void ReadEvents(const FileSystem& files, RunHistory& run) {
@@ -132,8 +146,8 @@ absl::Status ReadRunFiles(const FileSystem& files, RunHistory& run) {
   std::string path = run.path;
   while (path.size() > 1 && path.back() == '/') path.pop_back();
   run.name = BaseNameOf(path);
-  ReadStatus(files, run);
   ReadStarts(files, run);
+  ReadStatus(files, run);
   ReadEvents(files, run);
   run.config_text = TextOf(files, JoinPath(run.path, kResolvedConfigFile));
   run.config = FlattenConfig(run.config_text);

@@ -88,7 +88,10 @@ void AddLayers(const MetricsRow& row, RunHistory& run) {
 void AddRow(const MetricsRow& row, RunHistory& run) {
   run.last_step = std::max(run.last_step, row.step);
   if (std::isfinite(row.tokens)) run.tokens = row.tokens;
-  if (row.validation.present) run.validations.push_back({row.step, row.validation});
+  if (row.validation.present) {
+    run.validations.push_back({row.step, row.validation});
+    if (!std::isfinite(row.validation.loss)) ++run.num_validations_not_finite;
+  }
   if (!row.has_cross_entropy) return;
   ++run.num_steps;
   if (!std::isfinite(row.cross_entropy)) ++run.num_not_finite;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "core/telemetry/phase.h"
 #include "launcher/report/metrics_row.h"
 #include "launcher/report/series.h"
@@ -72,21 +73,24 @@ using NamedTexts = std::vector<std::pair<std::string, std::string>>;
 
 // A start of the run, from run.json, as (name, value).
 struct HistoryStart {
-  NamedTexts facts;  // time, hosts, command, versions
+  std::string first_host = "";  // of rank 0; empty: not known
+  NamedTexts facts;             // time, hosts, command, versions
   NamedTexts environment;
 };
 
 // Everything a report says of a run, in bounded memory. A value.
 struct RunHistory {
   std::string path;
-  std::string name;   // of the directory
-  std::string state;  // of STATUS.json; "interrupted": running as it says, but its job is gone
-  std::string reason;
+  std::string name;    // of the directory
+  std::string state;   // of STATUS.json; "interrupted": running as it says, but its job is gone
+  std::string reason;  // of a state that is not certain, too
+  absl::Duration silence = absl::ZeroDuration();  // of a running one: since its last step
 
   int64_t num_steps = 0;
   int64_t last_step = 0;
   double tokens = 0.0;
-  int64_t num_not_finite = 0;       // steps whose cross entropy was no number
+  int64_t num_not_finite = 0;  // steps whose cross entropy was no number
+  int64_t num_validations_not_finite = 0;
   int64_t num_skipped_rows = 0;     // damaged lines of metrics.jsonl
   int64_t num_missing_records = 0;  // of router.bin, damaged ones among them
   bool counts_from_router_log = false;

@@ -8,10 +8,14 @@
 namespace equipoise::launcher {
 
 void Series::Bucket::Merge(const Bucket& other) {
+  if (other.count == 0) {
+    if (count == 0) steps = other.steps;
+    return;
+  }
   low = count == 0 ? other.low : std::min(low, other.low);
   high = count == 0 ? other.high : std::max(high, other.high);
+  steps = count == 0 ? other.steps : steps + other.steps;
   count += other.count;
-  steps += other.steps;
   values += other.values;
 }
 
@@ -27,12 +31,18 @@ void Series::Widen() {
 }
 
 void Series::Add(int64_t step, double value) {
-  if (!std::isfinite(value) || step < 0) return;
-  last_ = value;
+  if (step < 0) return;
+  ends_finite_ = std::isfinite(value);
+  if (ends_finite_) {
+    last_ = value;
+    has_value_ = true;
+  }
   while (std::max<int64_t>(step - 1, 0) / width_ >= static_cast<int64_t>(kMaxBuckets)) Widen();
   const int64_t index = std::max<int64_t>(step - 1, 0) / width_;
   if (buckets_.empty() || buckets_.back().index < index) buckets_.emplace_back().index = index;
-  buckets_.back().Merge({index, 1, static_cast<double>(step), value, value, value});
+  const double at = static_cast<double>(step);
+  buckets_.back().Merge(ends_finite_ ? Bucket{index, 1, at, value, value, value}
+                                     : Bucket{index, 0, at, 0.0, 0.0, 0.0});
 }
 
 double Series::mean() const {
@@ -47,7 +57,12 @@ double Series::mean() const {
 
 std::vector<CurvePoint> Series::Points() const {
   std::vector<CurvePoint> points;
+  constexpr double kGap = std::numeric_limits<double>::quiet_NaN();
   for (const Bucket& bucket : buckets_) {
+    if (bucket.count == 0) {
+      points.push_back({bucket.steps, kGap, kGap, kGap});
+      continue;
+    }
     const auto count = static_cast<double>(bucket.count);
     points.push_back({bucket.steps / count, bucket.values / count, bucket.low, bucket.high});
   }

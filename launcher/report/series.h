@@ -16,21 +16,22 @@ class Series {
  public:
   static constexpr size_t kMaxBuckets = 400;
 
-  // A value that is not finite is passed over.
+  // A value that is not finite counts in no figure, and leaves a gap where its bucket has no other.
   void Add(int64_t step, double value);
 
-  bool empty() const { return buckets_.empty(); }
-  double last() const { return last_; }  // REQUIRES: not empty
-  double mean() const;                   // over all steps. REQUIRES: not empty
+  bool empty() const { return !has_value_; }         // no finite value
+  double last() const { return last_; }              // the last finite one. REQUIRES: not empty
+  bool ends_finite() const { return ends_finite_; }  // whether last() is of the last step
+  double mean() const;                               // over all steps. REQUIRES: not empty
   int64_t steps_per_bucket() const { return width_; }
-  // A point a bucket, at the mean of its steps.
+  // A point a bucket, at the mean of its steps; NaN for a gap.
   std::vector<CurvePoint> Points() const;
 
  private:
   struct Bucket {
     int64_t index = 0;  // (step - 1) / width
     int64_t count = 0;
-    double steps = 0.0;  // sums
+    double steps = 0.0;  // sums; of a gap, where `count` is 0, its last step
     double values = 0.0;
     double low = 0.0;
     double high = 0.0;
@@ -41,6 +42,8 @@ class Series {
   int64_t width_ = 1;
   std::vector<Bucket> buckets_;
   double last_ = 0.0;
+  bool has_value_ = false;
+  bool ends_finite_ = false;
 };
 
 // The load of a layer's experts over steps: token copies by expert, summed over the steps of a

@@ -35,6 +35,7 @@ absl::Status RunWatch::Update() {
   now_.name = run.name;
   now_.state = run.state;
   now_.reason = run.reason;
+  now_.silence = run.silence;
   const auto steps = run.config.find("steps");
   now_.total_steps = steps == run.config.end() ? 0 : std::atoll(steps->second.c_str());
   now_.events.clear();

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "launcher/report/metrics_reader.h"
 #include "launcher/report/metrics_row.h"
 #include "launcher/report/run_history.h"
@@ -18,8 +19,9 @@ struct RunNow {
   std::string name;
   std::string state;  // as RunHistory::state
   std::string reason;
-  int64_t total_steps = 0;  // 0: unknown
-  MetricsRow row;           // of the newest step; its step is -1 if there is none yet
+  absl::Duration silence = absl::ZeroDuration();  // as RunHistory::silence
+  int64_t total_steps = 0;                        // 0: unknown
+  MetricsRow row;  // of the newest step; its step is -1 if there is none yet
   // Of the last steps, oldest first.
   std::deque<double> losses;
   std::deque<double> speeds;  // tokens per second

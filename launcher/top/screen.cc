@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 #include <numeric>
 #include <span>
 #include <string_view>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/time/time.h"
 #include "core/telemetry/console.h"
 #include "core/telemetry/phase.h"
 
@@ -19,8 +21,10 @@ constexpr int kLevels = 8;
 constexpr std::array<const char*, kLevels> kBlocks = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
 constexpr std::array<const char*, kLevels> kAscii = {"_", ".", ":", "-", "=", "+", "*", "#"};
 constexpr size_t kMaxEvents = 3;
+// Without a step for so many seconds, and for that of ten steps, a run is worth a look.
+constexpr double kSilence = 30.0;
 // Of a layer's line, before the bars of its experts.
-constexpr int kLayerColumns = 48;
+constexpr int kLayerColumns = 47;
 
 // Puts text together line by line, each cut to the width of the screen.
 class Lines {
@@ -82,7 +86,20 @@ class Lines {
 
 using Style = Lines::Style;
 
-std::string Percent(double share) { return absl::StrFormat("%.1f%%", 100.0 * share); }
+// `value` with so many decimals in at most `width` places: with fewer, or as 1e+30, where it is too
+// wide. REQUIRES: width >= 5.
+std::string Fit(double value, int width, int decimals) {
+  if (std::isnan(value)) return "nan";
+  std::string text;
+  for (; decimals >= 0; --decimals) {
+    text = absl::StrFormat("%.*f", decimals, value);
+    if (static_cast<int>(text.size()) <= width) return text;
+  }
+  text = absl::StrFormat("%.0e", value);
+  return static_cast<int>(text.size()) <= width ? text : value > 0.0 ? "huge" : "-huge";
+}
+
+std::string Percent(double share) { return absl::StrCat(Fit(100.0 * share, 5, 1), "%"); }
 
 double MeanOf(const std::deque<double>& values, size_t last) {
   const size_t count = std::min(last, values.size());
@@ -96,9 +113,20 @@ void AddSparkline(const std::deque<double>& values, int columns, Lines& lines) {
   const size_t count = std::min(values.size(), static_cast<size_t>(std::max(columns, 0)));
   if (count == 0) return;
   const auto begin = values.end() - static_cast<std::ptrdiff_t>(count);
-  const auto [low, high] = std::minmax_element(begin, values.end());
+  double low = std::numeric_limits<double>::infinity();
+  double high = -low;
   for (auto value = begin; value != values.end(); ++value) {
-    lines.AddBar(*high > *low ? (*value - *low) / (*high - *low) * 0.999 : 0.5);
+    if (!std::isfinite(*value)) continue;
+    low = std::min(low, *value);
+    high = std::max(high, *value);
+  }
+  for (auto value = begin; value != values.end(); ++value) {
+    if (!std::isfinite(*value)) {
+      lines.Add("!", Lines::Style::kWarning);
+    } else {
+      // Halves: the difference of two huge numbers may be none.
+      lines.AddBar(high > low ? (*value / 2 - low / 2) / (high / 2 - low / 2) * 0.999 : 0.5);
+    }
   }
 }
 
@@ -120,6 +148,10 @@ void AddHeading(const RunNow& run, Lines& lines) {
   }
   if (std::isfinite(run.row.tokens))
     lines.Add(absl::StrCat("  ", FormatCount(run.row.tokens), " tokens"));
+  const double silence = absl::ToDoubleSeconds(run.silence);
+  if (run.state == "running" && silence > std::max(kSilence, 10.0 * seconds)) {
+    lines.Add(absl::StrCat("  no step for ", FormatDuration(silence)), Style::kWarning);
+  }
   if (run.reason.empty()) return;
   lines.Begin();
   lines.Add(run.reason, Style::kWarning);
@@ -128,12 +160,14 @@ void AddHeading(const RunNow& run, Lines& lines) {
 void AddLoss(const RunNow& run, Lines& lines) {
   lines.Begin();
   lines.Add("loss  ", Style::kDim);
-  lines.Add(absl::StrFormat("%-9.4f", run.row.cross_entropy), Style::kBold);
+  const bool is_finite = std::isfinite(run.row.cross_entropy);
+  lines.Add(absl::StrFormat("%-9s", Fit(run.row.cross_entropy, 8, 4)),
+            is_finite ? Style::kBold : Style::kWarning);
   std::string validation;
   if (run.validation_step >= 0) {
-    validation = absl::StrFormat("  validation %.4f", run.validation.loss);
+    validation = absl::StrCat("  validation ", Fit(run.validation.loss, 8, 4));
     if (std::isfinite(run.validation.bits_per_byte)) {
-      absl::StrAppendFormat(&validation, ", %.3f bits/byte", run.validation.bits_per_byte);
+      absl::StrAppend(&validation, ", ", Fit(run.validation.bits_per_byte, 7, 3), " bits/byte");
     }
     absl::StrAppend(&validation, ", step ", run.validation_step);
   }
@@ -146,7 +180,7 @@ void AddSpeed(const RunNow& run, Lines& lines) {
   lines.Add("tok/s ", Style::kDim);
   lines.Add(absl::StrFormat("%-9s", FormatCount(run.row.tokens_per_second)), Style::kBold);
   const std::string rest =
-      absl::StrFormat("  %.3f s/step  lr %.1e  gradient norm %.3g", run.row.step_seconds,
+      absl::StrFormat("  %s s/step  lr %.1e  gradient norm %.3g", Fit(run.row.step_seconds, 9, 3),
                       run.row.learning_rate, run.row.gradient_norm);
   AddSparkline(run.speeds, lines.left() - static_cast<int>(rest.size()), lines);
   lines.Add(rest);
@@ -203,7 +237,7 @@ void AddEfficiency(const RunNow& run, Lines& lines) {
   }
   const RankLoad rank = SumRanks(row.layers);
   if (rank.over_mean > 0.0) {
-    lines.Add(absl::StrFormat("busiest rank %d: %.2fx  ", rank.busiest, rank.over_mean));
+    lines.Add(absl::StrFormat("busiest rank %d: %sx  ", rank.busiest, Fit(rank.over_mean, 6, 2)));
   }
   double local = 0.0;
   for (const LayerRow& layer : row.layers) local += layer.node_share;
@@ -234,13 +268,16 @@ void AddExperts(std::span<const int64_t> counts, Lines& lines) {
 void AddLayer(const LayerRow& layer, Lines& lines) {
   lines.Begin();
   lines.Add(absl::StrFormat("%5d", layer.layer));
+  const auto column = [](double value, int decimals) {
+    return absl::StrFormat("%5s", Fit(value, 5, decimals));
+  };
   const bool uneven = layer.gini > 3.0 * layer.floor_gini && layer.max_over_mean > 1.5;
-  lines.Add(absl::StrFormat("  %5.3f %5.3f  %5.2f %5.2f", layer.gini, layer.floor_gini,
-                            layer.max_over_mean, layer.floor_max_over_mean),
+  lines.Add(absl::StrCat("  ", column(layer.gini, 3), " ", column(layer.floor_gini, 3), "  ",
+                         column(layer.max_over_mean, 2), " ", column(layer.floor_max_over_mean, 2)),
             uneven ? Style::kWarning : Style::kPlain);
-  lines.Add(absl::StrFormat("  %4.0f", layer.dead),
+  lines.Add(absl::StrCat(" ", column(layer.dead, 0)),
             layer.dead > 0.0 ? Style::kWarning : Style::kPlain);
-  lines.Add(absl::StrFormat("  %5.1f%%  ", 100.0 * layer.dropped_share),
+  lines.Add(absl::StrCat("  ", column(100.0 * layer.dropped_share, 1), "%  "),
             layer.dropped_share > 0.0 ? Style::kWarning : Style::kPlain);
   AddExperts(layer.counts, lines);
 }

@@ -194,6 +194,11 @@ TEST(VerifyTensorTest, FindsEveryFlippedBit) {
   manifest.tensors[0].spec.shape = {1, 3};
   EXPECT_THAT(std::string(VerifyTensor(**reader, manifest.tensors[0]).message()),
               HasSubstr("is F32 [3]; the manifest says F32 [1, 3]"));
+  // As after a flipped bit in the name, in the file's header.
+  manifest.tensors[0].spec.name = "u";
+  const absl::Status status = VerifyTensor(**reader, manifest.tensors[0]);
+  EXPECT_TRUE(absl::IsDataLoss(status)) << status;
+  EXPECT_THAT(std::string(status.message()), HasSubstr("has no tensor 'u', which the manifest"));
 }
 
 TEST(HashTest, HexadecimalBothWays) {

@@ -64,6 +64,19 @@ TEST(FormatTest, ValidationIsOnTheLine) {
   EXPECT_THAT(FormatStepLine(record, 20000, 1.0), HasSubstr("val 3.2000 (1.235 bits/byte)"));
 }
 
+TEST(FormatTest, WhatIsNotFiniteIsSaidPlainly) {
+  EXPECT_EQ(FormatLoss(3.41211), "3.4121");
+  EXPECT_EQ(FormatLoss(std::nan("")), "nan (not finite)");
+  EXPECT_EQ(FormatLoss(-std::nan("")), "nan (not finite)");
+  EXPECT_EQ(FormatLoss(-INFINITY), "-inf (not finite)");
+  StepRecord record;
+  record.validation = ValidationRecord{-std::nan(""), -std::nan(""), {}, {}};
+  const std::string line = FormatStepLine(record, 9, std::nullopt);
+  EXPECT_THAT(line, ::testing::EndsWith("  val nan (not finite)"));
+  EXPECT_EQ(FormatCount(1e30), "1.0e+30");
+  EXPECT_EQ(FormatCount(-std::nan("")), "nan");
+}
+
 TEST(FormatTest, NoLineIsTooWide) {
   StepRecord record = Widest();
   EXPECT_LE(FormatStepLine(record, record.step, 1e11).size(), 160U);

@@ -127,6 +127,29 @@ TEST(LineChartTest, NamesAreEscapedAndNothingIsNaN) {
   EXPECT_EQ(std::count(path.begin(), path.end(), 'M'), 2);
 }
 
+TEST(LineChartTest, APointBesideAGapHasADot) {
+  const auto dots = [](const std::vector<double>& values) {
+    LineChart chart;
+    Curve& curve = chart.curves.emplace_back();
+    curve.name = "loss";
+    for (size_t i = 0; i < values.size(); ++i) {
+      curve.points.push_back({static_cast<double>(i), values[i], values[i] - 1, values[i] + 1});
+    }
+    const std::string svg = DrawLineChart(chart);
+    EXPECT_THAT(svg.substr(0, svg.find("<details")), Not(HasSubstr("nan")));
+    std::string places;
+    for (size_t at = svg.find(" at "); at != std::string::npos; at = svg.find(" at ", at + 1)) {
+      places += svg[at + 4];
+    }
+    return places;
+  };
+  EXPECT_EQ(dots({2, 3, 4}), "");
+  EXPECT_EQ(dots({2, kNaN, 4, 5}), "0");
+  EXPECT_EQ(dots({2, 3, kNaN, 4, kNaN}), "3");
+  EXPECT_EQ(dots({7, kNaN, kNaN}), "0");
+  EXPECT_EQ(dots({7}), "0");
+}
+
 TEST(LineChartTest, AnySizeIsDrawn) {
   for (const size_t size : {0U, 1U, 2U}) {
     std::vector<CurvePoint> points(size, {1, 5, 5, 5});

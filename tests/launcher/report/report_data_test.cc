@@ -36,6 +36,34 @@ TEST(SeriesTest, ShortSeriesAreExact) {
   EXPECT_EQ(series.mean(), 20.0);
 }
 
+TEST(SeriesTest, WhatIsNotFiniteIsAGap) {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  Series series;
+  series.Add(1, nan);
+  EXPECT_TRUE(series.empty());
+  series.Add(2, 5.0);
+  EXPECT_TRUE(series.ends_finite());
+  series.Add(3, -std::numeric_limits<double>::infinity());
+  series.Add(4, 7.0);
+  series.Add(5, nan);
+  EXPECT_EQ(series.last(), 7.0);
+  EXPECT_FALSE(series.ends_finite());
+  EXPECT_EQ(series.mean(), 6.0);
+  const std::vector<CurvePoint> points = series.Points();
+  ASSERT_EQ(points.size(), 5U);
+  for (size_t i = 0; i < points.size(); ++i) {
+    EXPECT_EQ(points[i].x, static_cast<double>(i + 1));
+    EXPECT_EQ(std::isfinite(points[i].y), i % 2 == 1) << i;
+  }
+  // A bucket with any number has no gap, and its extremes are of numbers.
+  for (int64_t step = 6; step <= 4000; ++step) series.Add(step, step % 3 == 0 ? nan : 9.0);
+  for (const CurvePoint& point : series.Points()) {
+    EXPECT_GE(point.low, 5.0);
+    EXPECT_LE(point.high, 9.0);
+    EXPECT_LE(point.x, 4000.0);
+  }
+}
+
 TEST(SeriesTest, LongSeriesKeepExtremesAndMeans) {
   constexpr int64_t kSteps = 100003;
   Series series;

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
+#include <cmath>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -19,6 +21,7 @@
 namespace equipoise::launcher {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -90,6 +93,70 @@ TEST_F(TopTest, ARunWhoseJobIsGoneHasEnded) {
   EXPECT_THAT(text, Not(HasSubstr("ETA ")));
   Write("STATUS.json", R"({"state":"stopped","reason":"SIGTERM","step":2})");
   EXPECT_EQ(Now().state, "stopped") << "who said how it ended is believed";
+}
+
+// Makes the files as old as the last step of a run that hangs, or is gone.
+void Age(const std::string& path, std::chrono::seconds age) {
+  for (const char* name : {"/metrics.jsonl", "/STATUS.json"}) {
+    std::filesystem::last_write_time(path + name,
+                                     std::filesystem::file_time_type::clock::now() - age);
+  }
+}
+
+TEST_F(TopTest, AJobOnAnotherMachineIsJudgedByItsFilesToo) {
+  Write("metrics.jsonl", Rows(1, 30));
+  Write("run.json", R"({"format": 1, "starts": [{"hosts": ["some-other-node"]}]})");
+  Write("LOCK", "");  // free, as far as this machine sees
+  Age(path_, std::chrono::seconds(95));
+  const RunNow now = Now();
+  EXPECT_FALSE(HasEnded(now));
+  EXPECT_THAT(absl::StrJoin(DrawScreen(now, {}), "\n"),
+              AllOf(HasSubstr("run  running  step 30/400"), HasSubstr("no step for 1m35s; it was "),
+                    HasSubstr("started on some-other-node")));
+  Age(path_, std::chrono::hours(2));
+  EXPECT_TRUE(HasEnded(Now()));
+  EXPECT_THAT(Now().reason, AllOf(HasSubstr("its job is gone"), HasSubstr("no step for 2h00m")));
+  const auto lock = RunLock::Take(path_ + "/LOCK");
+  ASSERT_TRUE(lock.ok());
+  EXPECT_FALSE(HasEnded(Now())) << "a lock that is seen to be held decides";
+}
+
+TEST_F(TopTest, ARunThatHangsIsSeen) {
+  Write("metrics.jsonl", Rows(1, 30));
+  const auto lock = RunLock::Take(path_ + "/LOCK");
+  ASSERT_TRUE(lock.ok());
+  EXPECT_THAT(DrawScreen(Now(), {})[0], Not(HasSubstr("no step for")));
+  Age(path_, std::chrono::seconds(3700));
+  EXPECT_THAT(DrawScreen(Now(), {})[0], HasSubstr("no step for 1h01m"));
+  std::filesystem::remove(path_ + "/LOCK");
+  EXPECT_FALSE(HasEnded(Now()));
+  EXPECT_THAT(Now().reason, HasSubstr("is not known"));
+}
+
+TEST_F(TopTest, NumbersThatAreHugeOrNoneKeepTheirColumns) {
+  const double nan = std::nan("");
+  std::string plain;
+  for (const double value : {0.5, 123456.0, 1e30, 1e300, -1e300, -nan, HUGE_VAL}) {
+    StepRecord record = SampleRecord(7);
+    record.cross_entropy = record.tokens_per_second = record.step_seconds = value;
+    for (LayerRecord& layer : record.layers) {
+      layer.gini = layer.floor_gini = layer.max_over_mean = layer.floor_max_over_mean = value;
+      layer.dropped_share = value;
+    }
+    record.validation = ValidationRecord{value, 1.5, {}, {}};
+    Write("metrics.jsonl", Rows(1, 6) + StepRecordToJson(record) + "\n");
+    const std::vector<std::string> lines = DrawScreen(Now(), {120, 24, false, false});
+    std::string layer;
+    for (const std::string& line : lines) {
+      EXPECT_THAT(line, Not(HasSubstr("-nan")));
+      if (line.rfind("    1  ", 0) == 0) layer = line;
+    }
+    ASSERT_FALSE(layer.empty());
+    const std::string bars = layer.substr(layer.find('%') + 3);
+    if (plain.empty()) plain = bars;
+    EXPECT_EQ(bars, plain) << value;
+    EXPECT_EQ(layer.find(bars), size_t{47}) << layer;
+  }
 }
 
 TEST_F(TopTest, FitsAnyWindow) {
