@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <vector>
 
 #include "absl/strings/numbers.h"
@@ -71,17 +72,57 @@ std::string Rates(const Link& link) {
 
 }  // namespace
 
-double Link::Seconds(double bytes) const {
+Link::Lines Link::Slopes() const {
+  Lines slopes = {};
   double size = 0.0;
   double seconds = 0.0;
-  double slope = 0.0;
   for (size_t i = 0; i < kSizes.size(); ++i) {
-    slope = std::max(0.0, (kSizes[i] * seconds_per_byte[i] - seconds) / (kSizes[i] - size));
-    if (bytes <= kSizes[i] || i + 1 == kSizes.size()) break;
-    seconds += slope * (kSizes[i] - size);
+    slopes[i] = std::max(0.0, (kSizes[i] * seconds_per_byte[i] - seconds) / (kSizes[i] - size));
+    seconds += slopes[i] * (kSizes[i] - size);
     size = kSizes[i];
   }
-  return seconds + slope * (bytes - size);
+  slopes.back() = beyond > 0.0 ? beyond : slopes[kSizes.size() - 1];
+  return slopes;
+}
+
+Link::Lines Link::Split(double bytes) {
+  Lines lines = {};
+  double begin = 0.0;
+  for (size_t i = 0; i < kSizes.size(); ++i) {
+    lines[i] = std::min(bytes, kSizes[i]) - begin;
+    begin = kSizes[i];
+    if (bytes <= begin) return lines;
+  }
+  lines.back() = bytes - begin;
+  return lines;
+}
+
+double Link::Seconds(double bytes) const {
+  const Lines slopes = Slopes();
+  const Lines lines = Split(bytes);
+  return std::inner_product(slopes.begin(), slopes.end(), lines.begin(), 0.0);
+}
+
+LinkUse& LinkUse::operator+=(const LinkUse& other) {
+  messages += other.messages;
+  for (size_t i = 0; i < bytes.size(); ++i) bytes[i] += other.bytes[i];
+  return *this;
+}
+
+LinkUses& operator+=(LinkUses& uses, const LinkUses& more) {
+  for (size_t c = 0; c < uses.size(); ++c) uses[c] += more[c];
+  return uses;
+}
+
+double Seconds(const LinkModel& links, const LinkUses& uses) {
+  double seconds = 0.0;
+  for (const LinkClass link : kClasses) {
+    const LinkUse& use = uses[static_cast<size_t>(link)];
+    const Link::Lines slopes = links[link].Slopes();
+    seconds += use.messages * links[link].latency;
+    for (size_t i = 0; i < slopes.size(); ++i) seconds += use.bytes[i] * slopes[i];
+  }
+  return seconds;
 }
 
 absl::string_view Name(LinkClass link) {

@@ -23,14 +23,36 @@ struct Link {
   Link(double latency, double seconds_per_byte)
       : latency(latency), seconds_per_byte{seconds_per_byte, seconds_per_byte, seconds_per_byte} {}
 
+  // Of the lines through 0 and the pieces of kSizes, and of the one beyond them.
+  static constexpr size_t kNumLines = kSizes.size() + 1;
+  using Lines = std::array<double, kNumLines>;
+
   bool known() const { return latency > 0.0 || seconds_per_byte[0] > 0.0; }
-  // Seconds of `bytes`, without the latency: along lines through 0 and the pieces of kSizes, and
-  // beyond them along the last one. Never falls with the bytes.
+  // Seconds a byte along each line; never below 0.
+  Lines Slopes() const;
+  // How many of `bytes` lie along each line.
+  static Lines Split(double bytes);
+  // Seconds of `bytes`, without the latency: along the lines. Never falls with the bytes.
   double Seconds(double bytes) const;
 
   double latency = 0.0;
-  std::array<double, 3> seconds_per_byte = {};  // on average over a piece of each size
+  std::array<double, kSizes.size()> seconds_per_byte = {};  // on average over a piece of each size
+  // Seconds a byte beyond the last size; 0: the last line goes on.
+  double beyond = 0.0;
 };
+
+// By class: whether its links were measured. If not, they are as somebody gave them.
+using MeasuredLinks = std::array<bool, kNumLinkClasses>;
+
+// What is asked of a class of links: messages, and bytes along its lines (Link::Split).
+struct LinkUse {
+  double messages = 0.0;
+  Link::Lines bytes = {};
+
+  LinkUse& operator+=(const LinkUse& other);
+};
+using LinkUses = std::array<LinkUse, kNumLinkClasses>;  // by class
+LinkUses& operator+=(LinkUses& uses, const LinkUses& more);
 
 // The links of a job, by class. A value; the same on all ranks.
 //
@@ -56,6 +78,9 @@ class LinkModel {
  private:
   std::array<Link, kNumLinkClasses> links_;
 };
+
+// Seconds of all that is asked, one after the other.
+double Seconds(const LinkModel& links, const LinkUses& uses);
 
 // As files and the configuration spell them: "self", "node", "remote", "far".
 absl::string_view Name(LinkClass link);

@@ -350,12 +350,13 @@ absl::StatusOr<LinkModel> MeasureLinks(Communicator& group, const Topology& topo
   return links;
 }
 
-absl::StatusOr<LinkModel> ResolveLinks(Communicator& group, const Topology& topology,
-                                       const Context& context, const LinkModel& given,
-                                       const MeasureLinksOptions& options) {
+absl::StatusOr<ResolvedLinks> ResolveLinks(Communicator& group, const Topology& topology,
+                                           const Context& context, const LinkModel& given,
+                                           const MeasureLinksOptions& options) {
   constexpr LinkClass kClasses[] = {LinkClass::kSelf, LinkClass::kNode, LinkClass::kRemote,
                                     LinkClass::kFar};
-  LinkModel links;
+  ResolvedLinks resolved;
+  LinkModel& links = resolved.links;
   {
     std::vector<double> numbers;
     for (const LinkClass link : kClasses) {
@@ -374,12 +375,14 @@ absl::StatusOr<LinkModel> ResolveLinks(Communicator& group, const Topology& topo
       for (double& rate : links[link].seconds_per_byte) rate = *next++;
     }
   }
-  if (links.Covers(topology)) return links;
+  if (links.Covers(topology)) return resolved;
   EQ_ASSIGN_OR_RETURN(const LinkModel measured, MeasureLinks(group, topology, context, options));
   for (const LinkClass link : kClasses) {
-    if (!links[link].known()) links[link] = measured[link];
+    if (links[link].known()) continue;
+    links[link] = measured[link];
+    resolved.measured[static_cast<size_t>(link)] = links[link].known();
   }
-  return links;
+  return resolved;
 }
 
 }  // namespace equipoise::comm

@@ -31,11 +31,15 @@ absl::StatusOr<LinkModel> MeasureLinks(Communicator& group, const Topology& topo
                                        const Context& context,
                                        const MeasureLinksOptions& options = {});
 
+struct ResolvedLinks {
+  LinkModel links;
+  MeasuredLinks measured = {};
+};
 // `given` as rank 0 has it, and, where it leaves out a class that `topology` has, that class as
 // measured. Collective; every rank gets the same bits.
-absl::StatusOr<LinkModel> ResolveLinks(Communicator& group, const Topology& topology,
-                                       const Context& context, const LinkModel& given,
-                                       const MeasureLinksOptions& options = {});
+absl::StatusOr<ResolvedLinks> ResolveLinks(Communicator& group, const Topology& topology,
+                                           const Context& context, const LinkModel& given,
+                                           const MeasureLinksOptions& options = {});
 
 }  // namespace equipoise::comm
 

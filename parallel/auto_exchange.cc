@@ -15,30 +15,23 @@ namespace {
 // more steps must be faster by this factor.
 constexpr double kWorthwhile = 0.92;
 
-int64_t BytesOfRow(ConstTensorView rows) {
-  return rows.dim(1) * static_cast<int64_t>(SizeOf(rows.dtype()));
-}
-
 }  // namespace
 
-AutoExchange::AutoExchange(Setting setting, const ExchangeCosts& costs,
-                           std::vector<std::unique_ptr<ExpertExchange>> candidates)
-    : ExpertExchange(std::move(setting)), costs_(costs), candidates_(std::move(candidates)) {
+AutoExchange::AutoExchange(Setting setting, std::vector<std::unique_ptr<ExpertExchange>> candidates)
+    : ExpertExchange(std::move(setting)), candidates_(std::move(candidates)) {
   EQ_CHECK(!candidates_.empty());
 }
 
 size_t AutoExchange::ChosenIndex(const ExchangeCounts& counts, ConstTensorView expert_ids,
                                  ConstTensorView gates) const {
-  const ExchangeWidths widths = {
-      .row = costs_.row_bytes, .ids = BytesOfRow(expert_ids), .gates = BytesOfRow(gates)};
   size_t best = 0;
   double least = std::numeric_limits<double>::infinity();
   int steps_of_best = 0;
   for (size_t i = 0; i < candidates_.size(); ++i) {
-    const std::vector<ExpectedTransfers> transfers = ForecastLayer(
-        candidates_[i]->name(), topology_, placement_, counts, widths, inside_nodes());
-    const double seconds = Seconds(topology_, costs_.links, transfers);
-    const int steps = NumSteps(transfers, widths.row);
+    const std::string& algorithm = candidates_[i]->name();
+    const std::vector<ExpectedTransfers> transfers = Forecast(algorithm, counts, expert_ids, gates);
+    const double seconds = learner_.Predict(algorithm, transfers);
+    const int steps = NumSteps(transfers, row_bytes_);
     if (i > 0 && seconds >= least * (steps > steps_of_best ? kWorthwhile : 1.0)) continue;
     least = seconds;
     steps_of_best = steps;

@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "comm/communicator.h"
-#include "comm/link_model.h"
 #include "comm/topology.h"
 #include "parallel/expert_exchange.h"
 
@@ -19,8 +18,7 @@ namespace equipoise::parallel {
 class AutoExchange final : public ExpertExchange {
  public:
   // `candidates`, of the same setting, the simplest first.
-  AutoExchange(Setting setting, const ExchangeCosts& costs,
-               std::vector<std::unique_ptr<ExpertExchange>> candidates);
+  AutoExchange(Setting setting, std::vector<std::unique_ptr<ExpertExchange>> candidates);
 
   const std::string& name() const override { return name_; }
   const std::string& AlgorithmOf(const ExchangePlan& plan) const override {
@@ -55,7 +53,6 @@ class AutoExchange final : public ExpertExchange {
   }
 
   const std::string name_ = "auto";
-  const ExchangeCosts costs_;
   const std::vector<std::unique_ptr<ExpertExchange>> candidates_;
 };
 

@@ -10,6 +10,8 @@
 namespace equipoise::parallel {
 namespace {
 
+constexpr size_t kOfPass = 2;  // numbers of a PassNanoseconds
+
 // Counts each token once for each of its places. Instead of a set of them it keeps, for each place,
 // the last token seen there: tokens come one after the other.
 class DistinctCounter {
@@ -54,12 +56,10 @@ TokenRange ChunkOfTokens(int64_t tokens, int chunk, int num_chunks) {
   return {tokens * chunk / num_chunks, tokens * (chunk + 1) / num_chunks};
 }
 
-absl::StatusOr<ExchangeCounts> ExchangeCounts::Gather(comm::Communicator& group,
-                                                      const Context& context,
-                                                      const comm::Topology& topology,
-                                                      const routing::ExpertPlacement& placement,
-                                                      ConstTensorView expert_ids, int num_chunks,
-                                                      const comm::WaitPlace& place) {
+absl::StatusOr<ExchangeCounts> ExchangeCounts::Gather(
+    comm::Communicator& group, const Context& context, const comm::Topology& topology,
+    const routing::ExpertPlacement& placement, ConstTensorView expert_ids, int num_chunks,
+    const comm::WaitPlace& place, const PassNanoseconds& last_pass) {
   EQ_CHECK(context.device->kind() == DeviceKind::kCpu);
   EQ_CHECK_GE(num_chunks, 1);
   ExchangeCounts counts;
@@ -69,14 +69,16 @@ absl::StatusOr<ExchangeCounts> ExchangeCounts::Gather(comm::Communicator& group,
   counts.num_nodes_ = static_cast<size_t>(topology.num_nodes());
 
   const WorkspaceFrame frame(*context.scratch);
-  const int64_t size = static_cast<int64_t>(counts.num_chunks_ * counts.width());
+  const auto size = static_cast<int64_t>(kOfPass + counts.num_chunks_ * counts.width());
   const TensorView gathered = context.scratch->Allocate(DType::kI64, {group.size(), size});
   const TensorView own = gathered.Rows(group.rank(), group.rank() + 1);
   std::vector<int64_t> mine(static_cast<size_t>(size), 0);
+  mine[0] = last_pass.elapsed;
+  mine[1] = last_pass.computing;
   for (int chunk = 0; chunk < num_chunks; ++chunk) {
     const TokenRange range = ChunkOfTokens(expert_ids.dim(0), chunk, num_chunks);
-    const std::span<int64_t> row =
-        std::span(mine).subspan(static_cast<size_t>(chunk) * counts.width(), counts.width());
+    const std::span<int64_t> row = std::span(mine).subspan(
+        kOfPass + static_cast<size_t>(chunk) * counts.width(), counts.width());
     const std::span<int64_t> ranks = row.subspan(1 + counts.num_slots_, counts.num_ranks_);
     Count(topology, placement, expert_ids.Rows(range.begin, range.end),
           {row.first(1), row.subspan(1, counts.num_slots_), ranks, row.last(counts.num_nodes_)});
@@ -84,7 +86,11 @@ absl::StatusOr<ExchangeCounts> ExchangeCounts::Gather(comm::Communicator& group,
   comm::MirrorToDevice<int64_t>(context, mine, own);
   EQ_RETURN_IF_ERROR(comm::AllGather(group, context, own, gathered,
                                      {.name = "exchange of counts", .place = place}));
-  counts.counts_ = comm::HostMirror<int64_t>(context, gathered);
+  const std::vector<int64_t> all = comm::HostMirror<int64_t>(context, gathered);
+  for (auto next = all.begin(); next != all.end(); next += size) {
+    counts.last_passes_.push_back({next[0], next[1]});
+    counts.counts_.insert(counts.counts_.end(), next + kOfPass, next + size);
+  }
   return counts;
 }
 

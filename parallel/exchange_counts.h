@@ -24,18 +24,26 @@ struct TokenRange {
 // Chunk `chunk` of `num_chunks` of T tokens; sizes differ by at most one, and may be 0.
 TokenRange ChunkOfTokens(int64_t tokens, int chunk, int num_chunks);
 
+// What the last exchange's forward pass took on a rank: exchange_learner.h.
+struct PassNanoseconds {
+  int64_t elapsed = 0;    // 0: there was no pass
+  int64_t computing = 0;  // of those, spent on what no transfer was hidden behind
+};
+
 // What every rank of a group sends where in one MoE layer, chunk by chunk: all that any exchange
 // algorithm needs to know of other ranks before rows move, and all that a cost model needs to
 // predict its time. The same on every rank. A value.
 class ExchangeCounts {
  public:
-  // One all-gather of num_chunks * (1 + E + R + N) numbers a rank. expert_ids I32 [T, K], -1 for no
-  // copy; `topology` and `placement` are those of `group`.
+  // One all-gather of 2 + num_chunks * (1 + E + R + N) numbers a rank. expert_ids I32 [T, K], -1
+  // for no copy; `topology` and `placement` are those of `group`. `last_pass` travels with the
+  // counts.
   static absl::StatusOr<ExchangeCounts> Gather(comm::Communicator& group, const Context& context,
                                                const comm::Topology& topology,
                                                const routing::ExpertPlacement& placement,
                                                ConstTensorView expert_ids, int num_chunks,
-                                               const comm::WaitPlace& place);
+                                               const comm::WaitPlace& place,
+                                               const PassNanoseconds& last_pass = {});
 
   int num_chunks() const { return static_cast<int>(num_chunks_); }
   int num_ranks() const { return static_cast<int>(num_ranks_); }
@@ -49,6 +57,8 @@ class ExchangeCounts {
   // Copies, and different tokens, between ranks.
   comm::RowMatrix CopiesBetweenRanks(int chunk, const routing::ExpertPlacement& placement) const;
   comm::RowMatrix TokensBetweenRanks(int chunk) const;
+  // [R]: as the ranks gave them to Gather.
+  const std::vector<PassNanoseconds>& last_passes() const { return last_passes_; }
   // [R * N]: different tokens from a rank (first index) to a node.
   std::vector<int64_t> TokensToNodes(int chunk) const;
 
@@ -65,6 +75,7 @@ class ExchangeCounts {
   size_t num_nodes_ = 0;
   // [source, chunk, width()]: tokens, copies by slot, tokens by rank, tokens by node.
   std::vector<int64_t> counts_;
+  std::vector<PassNanoseconds> last_passes_;
 };
 
 }  // namespace equipoise::parallel

@@ -1,5 +1,6 @@
 #include "parallel/exchange_forecast.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "core/base/check.h"
@@ -41,7 +42,7 @@ ExpectedTransfers LabelTransfer(const std::vector<comm::ExchangeTraffic>& chunks
   comm::ExchangeTraffic labels;
   labels.gathered.assign(static_cast<size_t>(rows.num_ranks()), 0);
   labels.phases = {std::move(rows)};
-  return {std::move(labels), row_bytes, 1, 0};
+  return {std::move(labels), row_bytes, 1, 0, 0};
 }
 
 // Whether any rank sends to another.
@@ -53,6 +54,12 @@ bool MovesRows(const comm::RowMatrix& rows) {
 }
 
 }  // namespace
+
+size_t IndexOfAlgorithm(const std::string& name) {
+  const auto found = std::find(kExchangeAlgorithms.begin(), kExchangeAlgorithms.end(), name);
+  EQ_CHECK(found != kExchangeAlgorithms.end()) << name;
+  return static_cast<size_t>(found - kExchangeAlgorithms.begin());
+}
 
 std::vector<ExpectedTransfers> ForecastLayer(const std::string& algorithm,
                                              const comm::Topology& topology,
@@ -66,15 +73,15 @@ std::vector<ExpectedTransfers> ForecastLayer(const std::string& algorithm,
     comm::ExchangeRows rows = RowsOf(counts, chunk, placement);
     const comm::ExchangeTraffic traffic = TrafficOf(algorithm, topology, rows, inside_nodes);
     if (algorithm == kDeduplicated) {
-      transfers.push_back({traffic, widths.row, 2, 2});
-      transfers.push_back({traffic, widths.gates, 0, 1});
+      transfers.push_back({traffic, widths.row, 2, 2, 2});
+      transfers.push_back({traffic, widths.gates, 0, 1, 0});
       multicasts.push_back(traffic);
       continue;
     }
     // Copies come home by the same algorithm, not by the same steps backwards.
     rows.copies = rows.copies.Transposed();
-    transfers.push_back({traffic, widths.row, 2, 0});
-    transfers.push_back({TrafficOf(algorithm, topology, rows, inside_nodes), widths.row, 2, 0});
+    transfers.push_back({traffic, widths.row, 2, 0, 1});
+    transfers.push_back({TrafficOf(algorithm, topology, rows, inside_nodes), widths.row, 2, 0, 1});
   }
   if (!multicasts.empty()) {
     transfers.push_back(LabelTransfer(multicasts, 0, kMaskBytes + widths.ids + widths.gates));
@@ -92,6 +99,17 @@ double Seconds(const comm::Topology& topology, const comm::LinkModel& links,
                                      static_cast<double>(transfer.row_bytes));
   }
   return seconds;
+}
+
+comm::LinkUses ForwardUses(const comm::Topology& topology, const comm::LinkModel& links,
+                           const std::vector<ExpectedTransfers>& transfers) {
+  comm::LinkUses uses = {};
+  for (const ExpectedTransfers& transfer : transfers) {
+    const comm::LinkUses one = comm::TransferUses(topology, links, transfer.traffic,
+                                                  static_cast<double>(transfer.row_bytes));
+    for (int i = 0; i < transfer.forward; ++i) uses += one;
+  }
+  return uses;
 }
 
 int NumSteps(const std::vector<ExpectedTransfers>& transfers, int64_t row_bytes) {

@@ -1,6 +1,8 @@
 #ifndef EQUIPOISE_PARALLEL_EXCHANGE_FORECAST_H_
 #define EQUIPOISE_PARALLEL_EXCHANGE_FORECAST_H_
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -22,12 +24,20 @@ struct ExchangeWidths {
   int64_t gates = 0;  // its K gates
 };
 
-// Transfers of one kind: `there` times as `traffic` says, `back` times with its steps backwards.
+// The exchange algorithms, by their names in configurations: all but "auto".
+inline constexpr std::array<const char*, 3> kExchangeAlgorithms = {"flat", "two_level",
+                                                                   "two_level_dedup"};
+// The position of a name among them.
+size_t IndexOfAlgorithm(const std::string& name);
+
+// Transfers of one kind: `there` times as `traffic` says, `back` times with its steps backwards; so
+// many of these in the forward pass, after its plan.
 struct ExpectedTransfers {
   comm::ExchangeTraffic traffic;
   int64_t row_bytes = 0;
   int there = 0;
   int back = 0;
+  int forward = 0;
 };
 
 // What an exchange algorithm (by its name: no "auto") sends in one layer for one micro-batch,
@@ -44,6 +54,10 @@ std::vector<ExpectedTransfers> ForecastLayer(const std::string& algorithm,
 // Seconds of all of them, one after the other; see comm::TransferSeconds.
 double Seconds(const comm::Topology& topology, const comm::LinkModel& links,
                const std::vector<ExpectedTransfers>& transfers);
+
+// What those of the forward pass ask of links, one after the other; see comm::TransferUses.
+comm::LinkUses ForwardUses(const comm::Topology& topology, const comm::LinkModel& links,
+                           const std::vector<ExpectedTransfers>& transfers);
 
 // Steps in which rows of at least `row_bytes` travel between ranks, one after the other: the phases
 // of all transfers that move any.

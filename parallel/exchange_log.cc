@@ -10,8 +10,6 @@
 namespace equipoise::parallel {
 namespace {
 
-constexpr const char* kAlgorithms[] = {"flat", "two_level", "two_level_dedup"};
-
 enum Column : size_t {
   kTokens,
   kCopies,
@@ -26,15 +24,11 @@ enum Column : size_t {
   kExposed,
   kHidden,
   kRuns,  // of each algorithm
-  kNumColumns = kRuns + std::size(kAlgorithms),
+  kNumColumns = kRuns + kExchangeAlgorithms.size(),
 };
 
 double Spent(const PhaseTimers& timers) {
   return timers.Spent(Phase::kDispatch) + timers.Spent(Phase::kCombine);
-}
-
-int64_t RowBytes(ConstTensorView rows) {
-  return rows.dim(1) * static_cast<int64_t>(SizeOf(rows.dtype()));
 }
 
 }  // namespace
@@ -54,8 +48,8 @@ std::span<double> ExchangeLog::Layer(int index) {
 
 void ExchangeLog::BeginStep() { std::fill(sums_.begin(), sums_.end(), 0.0); }
 
-void ExchangeLog::Record(int index, const ExchangeCounts& counts, const std::string& algorithm,
-                         ConstTensorView expert_ids, ConstTensorView gates) {
+void ExchangeLog::Record(int index, const ExchangeCounts& counts,
+                         const ExchangeForecast& forecast) {
   // All ranks of the group hold these counts: one of them speaks.
   if (options_.group_rank != 0) return;
   const comm::Topology& topology = options_.exchange->topology();
@@ -83,16 +77,10 @@ void ExchangeLog::Record(int index, const ExchangeCounts& counts, const std::str
       layer[kTokenNodes] += static_cast<double>(pairs);
     }
   }
-  const std::vector<ExpectedTransfers> transfers = ForecastLayer(
-      algorithm, topology, placement, counts,
-      {.row = options_.row_bytes, .ids = RowBytes(expert_ids), .gates = RowBytes(gates)},
-      options_.exchange->inside_nodes());
-  layer[kPredicted] += Seconds(topology, options_.links, transfers);
-  const auto run = std::find(std::begin(kAlgorithms), std::end(kAlgorithms), algorithm);
-  EQ_CHECK(run != std::end(kAlgorithms)) << algorithm;
-  layer[kRuns + static_cast<size_t>(run - std::begin(kAlgorithms))] += 1.0;
+  layer[kPredicted] += forecast.seconds;
+  layer[kRuns + IndexOfAlgorithm(forecast.algorithm)] += 1.0;
 
-  const comm::RowMatrix bytes = BytesBetweenRanks(transfers);
+  const comm::RowMatrix bytes = BytesBetweenRanks(forecast.transfers);
   const std::span<double> between_nodes =
       std::span(sums_).last(static_cast<size_t>(num_nodes() * num_nodes()));
   for (int from = 0; from < ranks; ++from) {
@@ -135,8 +123,9 @@ ExchangeSums ExchangeLog::OfLayer(int index) const {
   sums.measured_seconds = layer[kMeasured] / ranks;
   sums.exposed_seconds = layer[kExposed] / ranks;
   sums.hidden_seconds = layer[kHidden] / ranks;
-  const auto runs = layer.subspan(kRuns, std::size(kAlgorithms));
-  sums.algorithm = kAlgorithms[std::max_element(runs.begin(), runs.end()) - runs.begin()];
+  const auto runs = layer.subspan(kRuns, kExchangeAlgorithms.size());
+  sums.algorithm = kExchangeAlgorithms[static_cast<size_t>(
+      std::max_element(runs.begin(), runs.end()) - runs.begin())];
   const auto loads = layer.subspan(kNumColumns);
   sums.rank_loads.assign(loads.begin(), loads.end());
   return sums;

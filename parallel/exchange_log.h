@@ -9,11 +9,10 @@
 #include <vector>
 
 #include "comm/exchange/transfer.h"
-#include "comm/link_model.h"
 #include "comm/topology.h"
 #include "core/telemetry/timers.h"
-#include "core/tensor/tensor_view.h"
 #include "parallel/exchange_counts.h"
+#include "parallel/exchange_learner.h"
 #include "parallel/expert_exchange.h"
 
 namespace equipoise::parallel {
@@ -50,21 +49,17 @@ class ExchangeLog {
  public:
   struct Options {
     const ExpertExchange* exchange = nullptr;
-    comm::LinkModel links;
     comm::Topology world;         // nodes of all ranks of the job
     std::vector<int> world_rank;  // of each rank of the exchange's group
     int group_rank = 0;           // this rank's place in the group
     int num_layers = 0;           // MoE layers
-    int64_t row_bytes = 0;        // of a token's H elements
   };
   explicit ExchangeLog(Options options);
 
   // Forgets the step before.
   void BeginStep();
-  // An exchange of the MoE layer `index` (its position among them); of ids [T, K] and gates [T, K]
-  // only the sizes matter.
-  void Record(int index, const ExchangeCounts& counts, const std::string& algorithm,
-              ConstTensorView expert_ids, ConstTensorView gates);
+  // An exchange of the MoE layer `index` (its position among them).
+  void Record(int index, const ExchangeCounts& counts, const ExchangeForecast& forecast);
   // Counts for the layer what `timers` spend on dispatch and combine in between.
   void StartClock(const PhaseTimers& timers);
   void StopClock(const PhaseTimers& timers, int index);

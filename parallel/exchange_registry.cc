@@ -4,9 +4,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "comm/link_estimate.h"
+#include "comm/link_model.h"
 #include "core/base/status_macros.h"
 #include "parallel/auto_exchange.h"
 #include "parallel/copy_exchange.h"
+#include "parallel/exchange_forecast.h"
 #include "parallel/token_exchange.h"
 
 namespace equipoise::parallel {
@@ -41,13 +44,13 @@ constexpr Entry kExchanges[] = {
     {"flat", MakeFlat}, {"two_level", MakeTwoLevel}, {"two_level_dedup", MakeTwoLevelDedup}};
 
 // With every algorithm that can be made here: deduplication has a limit to the ranks of a node.
-Made MakeAuto(Setting setting, const ExchangeCosts& costs) {
+Made MakeAuto(Setting setting) {
   std::vector<std::unique_ptr<ExpertExchange>> candidates;
   for (const Entry& entry : kExchanges) {
     Made made = entry.make(setting);
     if (made.ok()) candidates.push_back(*std::move(made));
   }
-  return std::make_unique<AutoExchange>(std::move(setting), costs, std::move(candidates));
+  return std::make_unique<AutoExchange>(std::move(setting), std::move(candidates));
 }
 
 constexpr char kAuto[] = "auto";
@@ -59,6 +62,12 @@ std::vector<std::string> ExpertExchangeNames() {
   for (const Entry& entry : kExchanges) names.emplace_back(entry.name);
   names.emplace_back(kAuto);
   return names;
+}
+
+std::shared_ptr<comm::LinkEstimate> MakeLinkEstimate(const comm::LinkModel& links,
+                                                     const comm::MeasuredLinks& measured) {
+  return std::make_shared<comm::LinkEstimate>(links, measured,
+                                              static_cast<int>(kExchangeAlgorithms.size()));
 }
 
 Made MakeExpertExchange(const std::string& name, comm::Communicator& group, const Context& context,
@@ -82,11 +91,13 @@ Made MakeExpertExchange(const std::string& name, comm::Communicator& group, cons
                      std::move(queue),
                      options.num_chunks,
                      std::move(memory),
-                     options.costs.row_bytes};
+                     options.costs.row_bytes,
+                     options.costs.links != nullptr ? options.costs.links
+                                                    : MakeLinkEstimate(comm::LinkModel(), {})};
   for (const Entry& entry : kExchanges) {
     if (entry.name == name) return entry.make(std::move(setting));
   }
-  return MakeAuto(std::move(setting), options.costs);
+  return MakeAuto(std::move(setting));
 }
 
 }  // namespace equipoise::parallel

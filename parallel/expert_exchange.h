@@ -16,14 +16,18 @@
 #include "comm/exchange/row_exchange.h"
 #include "comm/exchange/row_multicast.h"
 #include "comm/exchange/transfer.h"
+#include "comm/link_estimate.h"
 #include "comm/link_model.h"
 #include "comm/topology.h"
 #include "core/base/check.h"
 #include "core/base/status_macros.h"
 #include "core/device/context.h"
+#include "core/tensor/dtype.h"
 #include "core/tensor/tensor_view.h"
 #include "parallel/copy_routes.h"
 #include "parallel/exchange_counts.h"
+#include "parallel/exchange_forecast.h"
+#include "parallel/exchange_learner.h"
 #include "routing/dispatch_plan.h"
 #include "routing/placement.h"
 
@@ -112,15 +116,19 @@ class ExpertExchange {
   // Into how many chunks it cuts a layer's tokens, for one to travel while another is computed.
   int num_chunks() const { return num_chunks_; }
 
-  // The one exchange of counts of a layer, whatever the algorithm. expert_ids I32 [T, K], -1 for no
-  // copy, of all chunks. `place` names the wait.
+  // The one exchange of counts of a layer, whatever the algorithm; also of what the last forward
+  // pass took on each rank. expert_ids I32 [T, K], -1 for no copy, of all chunks. `place` names the
+  // wait.
   absl::StatusOr<ExchangeCounts> Count(const Context& context, ConstTensorView expert_ids,
                                        const comm::WaitPlace& place) {
     // What plans have given back is free on every rank once all have come to the exchange of
     // counts.
     if (node_memory_ != nullptr) node_memory_->Settle();
-    return ExchangeCounts::Gather(group_, context, topology_, placement_, expert_ids, num_chunks_,
-                                  place);
+    EQ_ASSIGN_OR_RETURN(ExchangeCounts counts,
+                        ExchangeCounts::Gather(group_, context, topology_, placement_, expert_ids,
+                                               num_chunks_, place, learner_.last_pass()));
+    learner_.Learn(counts.last_passes());
+    return counts;
   }
 
   // A plan for each chunk, in order: chunk i of this rank's tokens is ChunkOfTokens(T, i, n). Takes
@@ -131,6 +139,25 @@ class ExpertExchange {
                                                          ConstTensorView expert_ids,
                                                          TensorView gates,
                                                          const comm::WaitPlace& place) = 0;
+
+  // The forward pass of plans begins, which Plan made of `counts`; what is expected of it, and of
+  // its backward pass. Of ids [T, K] and gates [T, K] only the sizes matter.
+  ExchangeForecast BeginForward(const ExchangeCounts& counts, const ExchangePlan& plan,
+                                ConstTensorView expert_ids, ConstTensorView gates) {
+    return learner_.Begin(AlgorithmOf(plan),
+                          Forecast(AlgorithmOf(plan), counts, expert_ids, gates));
+  }
+  // Returns when its transfers are over, with their times.
+  absl::StatusOr<comm::TransferTimes> EndForward() {
+    EQ_ASSIGN_OR_RETURN(const comm::TransferTimes times, EndPass());
+    learner_.End(times);
+    return times;
+  }
+  // Returns when nothing is under way, with the times since the last pass.
+  absl::StatusOr<comm::TransferTimes> EndPass() {
+    EQ_RETURN_IF_ERROR(Drain());
+    return queue_->TakeTimes();
+  }
 
   // Adds to rows [n, H], which hold tokens I64 [n] of this rank's chunk: what experts read besides
   // x. Called before Dispatch returns.
@@ -185,6 +212,7 @@ class ExpertExchange {
     int num_chunks = 1;
     std::shared_ptr<comm::NodeMemory> node_memory = nullptr;
     int64_t row_bytes = 0;
+    std::shared_ptr<comm::LinkEstimate> estimate;  // never null
   };
 
  protected:
@@ -195,7 +223,8 @@ class ExpertExchange {
         queue_(std::move(setting.queue)),
         num_chunks_(setting.num_chunks),
         node_memory_(std::move(setting.node_memory)),
-        row_bytes_(setting.row_bytes) {
+        row_bytes_(setting.row_bytes),
+        learner_(topology_, std::move(setting.estimate)) {
     EQ_CHECK_EQ(placement_.num_owners(), group_.size());
     EQ_CHECK_EQ(topology_.num_ranks(), group_.size());
   }
@@ -207,6 +236,15 @@ class ExpertExchange {
     return PendingRows(*queue_, ticket, rows);
   }
 
+  // What an algorithm would send; see ForecastLayer.
+  std::vector<ExpectedTransfers> Forecast(const std::string& algorithm,
+                                          const ExchangeCounts& counts, ConstTensorView expert_ids,
+                                          ConstTensorView gates) const {
+    return ForecastLayer(algorithm, topology_, placement_, counts,
+                         {.row = row_bytes_, .ids = RowBytes(expert_ids), .gates = RowBytes(gates)},
+                         inside_nodes());
+  }
+
   comm::Communicator& group_;
   const comm::Topology topology_;
   const routing::ExpertPlacement placement_;
@@ -214,13 +252,24 @@ class ExpertExchange {
   const int num_chunks_;
   const std::shared_ptr<comm::NodeMemory> node_memory_;
   const int64_t row_bytes_;
+  ExchangeLearner learner_;
+
+ private:
+  static int64_t RowBytes(ConstTensorView rows) {
+    return rows.dim(1) * static_cast<int64_t>(SizeOf(rows.dtype()));
+  }
 };
 
 // What "auto" chooses by.
 struct ExchangeCosts {
-  comm::LinkModel links;
+  // Null: links cost nothing.
+  std::shared_ptr<comm::LinkEstimate> links;
   int64_t row_bytes = 0;  // of a token's H elements
 };
+
+// What exchanges may correct of `links`, if at all.
+std::shared_ptr<comm::LinkEstimate> MakeLinkEstimate(const comm::LinkModel& links,
+                                                     const comm::MeasuredLinks& measured);
 
 struct ExchangeOptions {
   ExchangeCosts costs = {};

@@ -141,10 +141,9 @@ absl::Status MoeLayer::PlanChunks(const StepContext& context, const MicroBatch& 
   EQ_ASSIGN_OR_RETURN(std::vector<ExchangePlan> plans,
                       exchange_.Plan(device, *device.activations, counts, saved.routed.expert_ids,
                                      saved.routed.gates, place));
-  if (context.exchange_log != nullptr) {
-    context.exchange_log->Record(index_, counts, exchange_.AlgorithmOf(plans[0]),
-                                 saved.routed.expert_ids, saved.routed.gates);
-  }
+  const ExchangeForecast forecast =
+      exchange_.BeginForward(counts, plans[0], saved.routed.expert_ids, saved.routed.gates);
+  if (context.exchange_log != nullptr) context.exchange_log->Record(index_, counts, forecast);
   for (ExchangePlan& plan : plans) saved.chunks.emplace_back().plan = std::move(plan);
   return absl::OkStatus();
 }
@@ -207,7 +206,9 @@ absl::Status MoeLayer::RunExperts(const StepContext& context, const MicroBatch& 
   for (size_t i = 0; i < saved.chunks.size(); ++i) {
     EQ_ASSIGN_OR_RETURN(saved.chunks[i].returned, returning[i].Wait());
   }
-  return Drain(context);
+  EQ_ASSIGN_OR_RETURN(const comm::TransferTimes times, exchange_.EndForward());
+  RecordTimes(context, times);
+  return absl::OkStatus();
 }
 
 absl::Status MoeLayer::BackwardExperts(const StepContext& context, const Saved& saved,
@@ -252,15 +253,14 @@ absl::Status MoeLayer::BackwardExperts(const StepContext& context, const Saved& 
                            .status());
   }
   const ScopedPhase phase(context.timers, Phase::kDispatch);
-  return Drain(context);
+  EQ_ASSIGN_OR_RETURN(const comm::TransferTimes times, exchange_.EndPass());
+  RecordTimes(context, times);
+  return absl::OkStatus();
 }
 
-absl::Status MoeLayer::Drain(const StepContext& context) {
-  EQ_RETURN_IF_ERROR(exchange_.Drain());
-  const comm::TransferTimes times = exchange_.queue().TakeTimes();
+void MoeLayer::RecordTimes(const StepContext& context, const comm::TransferTimes& times) {
   times_ += times;
   if (context.exchange_log != nullptr) context.exchange_log->RecordTimes(index_, times);
-  return absl::OkStatus();
 }
 
 absl::Status MoeLayer::Backward(const StepContext& context, const MicroBatch& batch,

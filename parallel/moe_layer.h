@@ -90,8 +90,8 @@ class MoeLayer {
   };
   absl::Status BackwardExperts(const StepContext& context, const Saved& saved, ConstTensorView dh,
                                const Gradients& gradients);
-  // Ends a pass: no transfer is under way afterwards, and telemetry has its times.
-  absl::Status Drain(const StepContext& context);
+  // Of a pass that has ended, for telemetry.
+  void RecordTimes(const StepContext& context, const comm::TransferTimes& times);
   routing::RouterInput InputOf(const MicroBatch& batch, const Saved& saved) const;
 
   const ModelOptions options_;

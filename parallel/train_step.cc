@@ -98,17 +98,17 @@ absl::StatusOr<ExchangeCosts> TrainStep::FindCosts() {
   costs.row_bytes = options_.model.hidden * static_cast<int64_t>(SizeOf(options_.model.dtype));
   EQ_ASSIGN_OR_RETURN(topology_, comm::Topology::Discover(world_, context_));
   if (options_.model.num_dense_layers >= options_.model.num_layers) return costs;
-  EQ_ASSIGN_OR_RETURN(costs.links,
+  EQ_ASSIGN_OR_RETURN(const comm::ResolvedLinks resolved,
                       comm::ResolveLinks(world_, topology_, context_, options_.layout.links,
                                          {.inside_nodes = options_.layout.inside_nodes}));
-  links_ = costs.links;
+  links_ = resolved.links;
+  costs.links = MakeLinkEstimate(links_, resolved.measured);
   return costs;
 }
 
-void TrainStep::CreateLogs(const ExchangeCosts& costs) {
+void TrainStep::CreateLogs() {
   ExchangeLog::Options options;
   options.exchange = exchange_.get();
-  options.links = costs.links;
   options.world = topology_;
   const int ranks = mesh_->expert().size();
   for (int rank = 0; rank < ranks; ++rank) {
@@ -116,7 +116,6 @@ void TrainStep::CreateLogs(const ExchangeCosts& costs) {
   }
   options.group_rank = mesh_->expert().rank();
   options.num_layers = static_cast<int>(model_->routers().size());
-  options.row_bytes = costs.row_bytes;
   exchange_log_ = std::make_unique<ExchangeLog>(std::move(options));
   route_counts_.emplace(WhatToCount());
 }
@@ -158,7 +157,7 @@ absl::Status TrainStep::CreateModel(Device& device) {
                           .inside_nodes = options_.layout.inside_nodes}));
   EQ_ASSIGN_OR_RETURN(model_, Transformer::Create(options_.model, options_.layout.recompute,
                                                   *exchange_, experts.rank(), parameters_));
-  CreateLogs(costs);
+  CreateLogs();
   EQ_RETURN_IF_ERROR(comm::AgreeOnStatus(world_, context_, CreateSums(device),
                                          {.name = "agreeing that there is memory for sums"}));
   const int64_t alignment[kNumParameterGroups] = {world_.size(), mesh_->expert_data().size()};

@@ -148,7 +148,7 @@ class TrainStep {
   size_t votes_begin() const { return 2 * static_cast<size_t>(num_domains_); }
   // What the links of the world cost; a model without experts does not need to know.
   absl::StatusOr<ExchangeCosts> FindCosts();
-  void CreateLogs(const ExchangeCosts& costs);
+  void CreateLogs();
   RouteCountOptions WhatToCount() const;
   // Reads sequences [range) of a batch that starts at sample `first` to the host. Collective: an
   // error on one rank is an error on all.

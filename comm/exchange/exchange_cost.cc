@@ -26,39 +26,40 @@ struct Load {
     messages += count > 0 ? 1 : 0;
     rows += count;
   }
-  double Seconds(const Link& link, double row_bytes) const {
-    return static_cast<double>(messages) * link.latency +
-           link.Seconds(static_cast<double>(rows) * row_bytes);
+  LinkUses Uses(LinkClass link, double row_bytes) const {
+    LinkUses uses;
+    uses[static_cast<size_t>(link)] = {static_cast<double>(messages),
+                                       Link::Split(static_cast<double>(rows) * row_bytes)};
+    return uses;
   }
 };
+
+LinkUses Longer(const LinkModel& links, const LinkUses& a, const LinkUses& b) {
+  return Seconds(links, b) > Seconds(links, a) ? b : a;
+}
 
 // What ranks send and receive through a link that they share.
 struct SharedLoad {
   Load out, in;
 
   // Rows add up; messages are those of the busiest rank.
-  void AddRank(const Load& rank_out, const Load& rank_in) {
-    out.rows += rank_out.rows;
-    in.rows += rank_in.rows;
-    out.messages = std::max(out.messages, rank_out.messages);
-    in.messages = std::max(in.messages, rank_in.messages);
+  void AddRank(const SharedLoad& rank) {
+    out.rows += rank.out.rows;
+    in.rows += rank.in.rows;
+    out.messages = std::max(out.messages, rank.out.messages);
+    in.messages = std::max(in.messages, rank.in.messages);
   }
-  double Seconds(const Link& link, double row_bytes) const {
-    return std::max(out.Seconds(link, row_bytes), in.Seconds(link, row_bytes));
+  LinkUses Uses(const LinkModel& links, LinkClass link, double row_bytes) const {
+    return Longer(links, out.Uses(link, row_bytes), in.Uses(link, row_bytes));
   }
 };
 
-double Slowest(const std::vector<SharedLoad>& loads, const Link& link, double row_bytes) {
-  double seconds = 0.0;
-  for (const SharedLoad& load : loads) seconds = std::max(seconds, load.Seconds(link, row_bytes));
-  return seconds;
-}
-
-double PhaseSeconds(const Topology& topology, const LinkModel& links, const RowMatrix& rows,
-                    double row_bytes) {
+// Of what ranks, nodes and groups do in a phase, that which takes the longest.
+LinkUses PhaseUses(const Topology& topology, const LinkModel& links, const RowMatrix& rows,
+                   double row_bytes) {
   std::vector<SharedLoad> nodes(static_cast<size_t>(topology.num_nodes()));
   std::vector<SharedLoad> groups(static_cast<size_t>(topology.num_groups()));
-  double inside = 0.0;
+  LinkUses longest = {};
   for (int rank = 0; rank < rows.num_ranks(); ++rank) {
     SharedLoad mates, across, far;
     for (int peer = 0; peer < rows.num_ranks(); ++peer) {
@@ -71,15 +72,20 @@ double PhaseSeconds(const Topology& topology, const LinkModel& links, const RowM
       far.out.Add(rows.at(rank, peer));
       far.in.Add(rows.at(peer, rank));
     }
-    const double kept = static_cast<double>(rows.at(rank, rank)) * row_bytes;
-    inside = std::max(inside, mates.Seconds(links[LinkClass::kNode], row_bytes) +
-                                  links[LinkClass::kSelf].Seconds(kept));
+    LinkUses inside = mates.Uses(links, LinkClass::kNode, row_bytes);
+    inside += Load{0, rows.at(rank, rank)}.Uses(LinkClass::kSelf, row_bytes);
+    longest = Longer(links, longest, inside);
     const int node = topology.node_of(rank);
-    nodes[static_cast<size_t>(node)].AddRank(across.out, across.in);
-    groups[static_cast<size_t>(topology.group_of(node))].AddRank(far.out, far.in);
+    nodes[static_cast<size_t>(node)].AddRank(across);
+    groups[static_cast<size_t>(topology.group_of(node))].AddRank(far);
   }
-  return std::max({inside, Slowest(nodes, links[LinkClass::kRemote], row_bytes),
-                   Slowest(groups, links[LinkClass::kFar], row_bytes)});
+  for (const SharedLoad& node : nodes) {
+    longest = Longer(links, longest, node.Uses(links, LinkClass::kRemote, row_bytes));
+  }
+  for (const SharedLoad& group : groups) {
+    longest = Longer(links, longest, group.Uses(links, LinkClass::kFar, row_bytes));
+  }
+  return longest;
 }
 
 }  // namespace
@@ -167,12 +173,17 @@ RowMatrix TotalRows(const ExchangeTraffic& traffic) {
 
 double TransferSeconds(const Topology& topology, const LinkModel& links,
                        const ExchangeTraffic& traffic, double row_bytes) {
+  return Seconds(links, TransferUses(topology, links, traffic, row_bytes));
+}
+
+LinkUses TransferUses(const Topology& topology, const LinkModel& links,
+                      const ExchangeTraffic& traffic, double row_bytes) {
   const int64_t gathered = *std::max_element(traffic.gathered.begin(), traffic.gathered.end());
-  double seconds = links[LinkClass::kSelf].Seconds(static_cast<double>(gathered) * row_bytes);
+  LinkUses uses = Load{0, gathered}.Uses(LinkClass::kSelf, row_bytes);
   for (const RowMatrix& phase : traffic.phases) {
-    seconds += PhaseSeconds(topology, links, phase, row_bytes);
+    uses += PhaseUses(topology, links, phase, row_bytes);
   }
-  return seconds;
+  return uses;
 }
 
 std::array<int64_t, kNumLinkClasses> RowsByLink(const Topology& topology, const RowMatrix& rows) {

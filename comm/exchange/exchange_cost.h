@@ -54,6 +54,10 @@ RowMatrix TotalRows(const ExchangeTraffic& traffic);
 double TransferSeconds(const Topology& topology, const LinkModel& links,
                        const ExchangeTraffic& traffic, double row_bytes);
 
+// What those seconds are made of: what is asked of the links that are the busiest, by `links`.
+LinkUses TransferUses(const Topology& topology, const LinkModel& links,
+                      const ExchangeTraffic& traffic, double row_bytes);
+
 // Sums over ranks by class of link, and over ranks of nodes: [N * N], from (first index) to.
 std::array<int64_t, kNumLinkClasses> RowsByLink(const Topology& topology, const RowMatrix& rows);
 std::vector<int64_t> RowsBetweenNodes(const Topology& topology, const RowMatrix& rows);

@@ -146,7 +146,8 @@ void TransferQueue::MoveOn() {
 
 void TransferQueue::SetComputing(bool computing) {
   StopHiding();
-  computing_ = computing;
+  if (computing_since_ != 0) times_.computing += SecondsSince(computing_since_);
+  computing_since_ = computing ? NanosecondsNow() : 0;
   StartHiding();
 }
 
@@ -156,7 +157,7 @@ void TransferQueue::StopHiding() {
 }
 
 void TransferQueue::StartHiding() {
-  if (computing_ && at_work_ == 0 && num_running_ > 0) hiding_since_ = NanosecondsNow();
+  if (computing_since_ != 0 && at_work_ == 0 && num_running_ > 0) hiding_since_ = NanosecondsNow();
 }
 
 TransferTimes TransferQueue::TakeTimes() {

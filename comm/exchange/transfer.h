@@ -62,11 +62,13 @@ struct TransferTimes {
   // queue's own calls. What in_flight has besides these two went into those calls, and into the
   // rows of other transfers.
   double hidden = 0.0;
+  double computing = 0.0;  // in TransferQueue::Computations, whatever was under way
 
   TransferTimes& operator+=(const TransferTimes& other) {
     in_flight += other.in_flight;
     blocked += other.blocked;
     hidden += other.hidden;
+    computing += other.computing;
     return *this;
   }
 };
@@ -166,11 +168,11 @@ class TransferQueue final : public Progress {
   Ticket next_ticket_ = 1;
   absl::Status status_;
   int num_running_ = 0;
-  int64_t running_since_ = 0;  // nanoseconds
-  bool computing_ = false;
-  int at_work_ = 0;           // calls that have not returned
-  int64_t hiding_since_ = 0;  // nanoseconds; 0: nothing is hidden
-  int64_t moved_on_ = 0;      // when last, nanoseconds
+  int64_t running_since_ = 0;    // nanoseconds
+  int64_t computing_since_ = 0;  // nanoseconds; 0: it does not compute
+  int at_work_ = 0;              // calls that have not returned
+  int64_t hiding_since_ = 0;     // nanoseconds; 0: nothing is hidden
+  int64_t moved_on_ = 0;         // when last, nanoseconds
   TransferTimes times_;
 };
 

@@ -108,19 +108,19 @@ class Layer {
     EQ_ASSIGN_OR_RETURN(const std::vector<parallel::ExchangePlan> plans,
                         exchange.Plan(context, space, counts, ids_.view(), gates_.view(), {}));
     const parallel::ExchangePlan& plan = plans[0];
+    expected_ = exchange.BeginForward(counts, plan, ids_.view(), gates_.view());
     const WorkspaceFrame scratch(*context.scratch);
     EQ_ASSIGN_OR_RETURN(parallel::PendingRows pending,
                         exchange.Dispatch(context, space, plan, x_.view(), nullptr));
     EQ_ASSIGN_OR_RETURN(const TensorView in, pending.Wait());
     EQ_ASSIGN_OR_RETURN(pending, exchange.Combine(context, space, plan, in, y_.view()));
     EQ_ASSIGN_OR_RETURN(const TensorView saved, pending.Wait());
+    EQ_RETURN_IF_ERROR(exchange.EndForward().status());
     EQ_ASSIGN_OR_RETURN(pending,
                         exchange.CombineBackward(context, plan, saved, y_.view(), dgates_.view()));
     EQ_ASSIGN_OR_RETURN(const TensorView dout, pending.Wait());
     EQ_RETURN_IF_ERROR(exchange.DispatchBackward(context, plan, dout, dx_.view()).status());
-    EQ_RETURN_IF_ERROR(exchange.Drain());
-    algorithm_ = exchange.AlgorithmOf(plan);
-    return absl::OkStatus();
+    return exchange.EndPass().status();
   }
 
   // What is expected of one Run.
@@ -136,7 +136,7 @@ class Layer {
   }
 
   // Of the last Run.
-  const std::string& algorithm() const { return algorithm_; }
+  const parallel::ExchangeForecast& expected() const { return expected_; }
 
  private:
   explicit Layer(RankMemory& memory) : memory_(memory) {}
@@ -168,21 +168,22 @@ class Layer {
   Tensor x_, y_, dx_;      // F32 [T, H]
   Tensor gates_, dgates_;  // F32 [T, K]
   Tensor ids_;             // I32 [T, K]
-  std::string algorithm_;
+  parallel::ExchangeForecast expected_;
 };
 
 // Of all points.
 struct Totals {
-  std::vector<double> errors;  // of predictions, relative
-  std::vector<double> median_errors;
-  double worst_loss = 0.0;   // of what "auto" chose to the best
-  int64_t bytes_across = 0;  // that the runs' plans send between nodes, without counts
+  std::vector<double> errors;           // of every prediction, relative
+  std::vector<double> errors_at_start;  // by the links as measured, of medians
+  double worst_loss = 0.0;              // of what "auto" chose to the best
+  int64_t bytes_across = 0;             // that the runs' plans send between nodes, without counts
 };
 
 struct Result {
   std::string name;
   comm::NodeTransport transport = comm::NodeTransport::kSharedMemory;
-  double predicted = 0.0;
+  double at_start = 0.0;          // predicted by the links as they were measured
+  std::vector<double> predicted;  // by what was known before each round
   std::vector<double> seconds;
 };
 
@@ -199,20 +200,21 @@ void Print(const Point& point, const std::vector<Result>& results, const std::st
   for (const Result& result : results) {
     if (result.name == "auto") continue;
     const double seconds = fastest(result);
-    const double error = result.predicted / seconds - 1.0;
-    totals.errors.push_back(std::abs(error));
-    totals.median_errors.push_back(std::abs(result.predicted / Median(result.seconds) - 1.0));
+    for (size_t i = 0; i < result.seconds.size(); ++i) {
+      totals.errors.push_back(std::abs(result.predicted[i] / result.seconds[i] - 1.0));
+    }
+    totals.errors_at_start.push_back(std::abs(result.at_start / Median(result.seconds) - 1.0));
     if (result.transport != results.front().transport) continue;  // nor does "auto" choose there
     if (best == 0.0 || seconds < best) best = seconds;
     if (result.name == chosen) chosen_seconds = seconds;
     std::printf(
-        "T %5lld E %3d K %d  %-16s %-8s predicted %8.2f ms  measured %8.2f ms (median %.2f) "
-        "%+6.1f %%  %5.1f copies a transfer (median %.1f)\n",
+        "T %5lld E %3d K %d  %-16s %-8s predicted %8.2f ms (at start %.2f)  measured %8.2f ms "
+        "(fastest %.2f)  %5.1f copies a transfer (fastest %.1f)\n",
         static_cast<long long>(point.tokens), point.experts, point.top_k, result.name.c_str(),
         result.transport == comm::NodeTransport::kMessages ? "messages" : "shared",
-        result.predicted * 1e3, seconds * 1e3, Median(result.seconds) * 1e3, error * 100.0,
-        seconds / (4.0 * *std::min_element(copies.begin(), copies.end())),
-        Median(result.seconds) / (4.0 * Median(copies)));
+        Median(result.predicted) * 1e3, result.at_start * 1e3, Median(result.seconds) * 1e3,
+        seconds * 1e3, Median(result.seconds) / (4.0 * Median(copies)),
+        seconds / (4.0 * *std::min_element(copies.begin(), copies.end())));
   }
   if (chosen.empty()) return;
   const double loss = chosen_seconds / best - 1.0;
@@ -230,7 +232,8 @@ bool IsAsked(const std::string& name) {
 // What links cost by way of one transport inside nodes.
 struct Way {
   comm::NodeTransport transport = comm::NodeTransport::kSharedMemory;
-  comm::LinkModel links;
+  comm::LinkModel links;                         // as measured
+  std::shared_ptr<comm::LinkEstimate> estimate;  // by all exchanges
 };
 
 // Every algorithm that is asked for, and what is expected of it.
@@ -248,7 +251,7 @@ class Contest {
             parallel::MakeExpertExchange(
                 name, world, memory.context(),
                 routing::ExpertPlacement::Contiguous(point.experts, world.size()),
-                {.costs = {.links = way.links, .row_bytes = absl::GetFlag(FLAGS_hidden) * 4},
+                {.costs = {.links = way.estimate, .row_bytes = absl::GetFlag(FLAGS_hidden) * 4},
                  .inside_nodes = way.transport}));
         contest.exchanges.push_back(std::move(exchange));
         EQ_RETURN_IF_ERROR(contest.Expect(way, layer));
@@ -265,11 +268,11 @@ class Contest {
   // Of the last one.
   absl::Status Expect(const Way& way, Layer& layer) {
     parallel::ExpertExchange& exchange = *exchanges.back();
-    results.push_back({exchange.name(), way.transport, 0.0, {}});
+    results.push_back({exchange.name(), way.transport, 0.0, {}, {}});
     across.push_back(0);
     if (exchange.name() == "auto") return absl::OkStatus();
     EQ_ASSIGN_OR_RETURN(const auto transfers, layer.Forecast(exchange.name(), exchange));
-    results.back().predicted = parallel::Seconds(exchange.topology(), way.links, transfers);
+    results.back().at_start = parallel::Seconds(exchange.topology(), way.links, transfers);
     across.back() = comm::RowsByLink(
         exchange.topology(),
         parallel::BytesBetweenRanks(transfers))[static_cast<size_t>(comm::LinkClass::kRemote)];
@@ -313,8 +316,11 @@ absl::Status RunPoint(comm::Communicator& world, RankMemory& memory, Stopwatch& 
       const size_t index = (i + static_cast<size_t>(round + 1)) % contest.exchanges.size();
       EQ_ASSIGN_OR_RETURN(const double seconds,
                           stopwatch.Time([&] { return layer->Run(*contest.exchanges[index]); }));
-      if (round >= 0) contest.results[index].seconds.push_back(seconds);
-      if (contest.results[index].name == "auto") chosen = layer->algorithm();
+      if (round >= 0) {
+        contest.results[index].predicted.push_back(layer->expected().seconds);
+        contest.results[index].seconds.push_back(seconds);
+      }
+      if (contest.results[index].name == "auto") chosen = layer->expected().algorithm;
       totals.bytes_across += contest.across[index];
     }
     EQ_ASSIGN_OR_RETURN(const double seconds, stopwatch.Time([&] { return copy.Run(); }));
@@ -335,11 +341,13 @@ absl::Status RunRank(comm::Communicator& world) {
   if (world.rank() == 0) std::printf("%s\n", topology.ToString().c_str());
   std::vector<Way> ways;
   for (const comm::NodeTransport transport : transports) {
-    ways.push_back({transport, {}});
+    Way& way = ways.emplace_back();
+    way.transport = transport;
     if (!all) continue;
-    EQ_ASSIGN_OR_RETURN(ways.back().links, comm::MeasureLinks(world, topology, memory->context(),
-                                                              {.inside_nodes = transport}));
-    if (world.rank() == 0) std::printf("links: %s\n", comm::Describe(ways.back().links).c_str());
+    EQ_ASSIGN_OR_RETURN(way.links, comm::MeasureLinks(world, topology, memory->context(),
+                                                      {.inside_nodes = transport}));
+    if (world.rank() == 0) std::printf("links: %s\n", comm::Describe(way.links).c_str());
+    way.estimate = parallel::MakeLinkEstimate(way.links, {true, true, true, true});
   }
   Totals totals;
   for (const Point& point : points) {
@@ -348,9 +356,10 @@ absl::Status RunRank(comm::Communicator& world) {
   if (world.rank() != 0) return absl::OkStatus();
   if (all) {
     std::printf(
-        "median error of the predictions %.1f %%; auto at most %.1f %% slower than the best\n",
-        Median(totals.errors) * 100.0, totals.worst_loss * 100.0);
-    std::printf("against medians %.1f %%\n", Median(totals.median_errors) * 100.0);
+        "median error of the predictions %.1f %% (by the links as measured at start, of medians, "
+        "%.1f %%); auto at most %.1f %% slower than the best\n",
+        Median(totals.errors) * 100.0, Median(totals.errors_at_start) * 100.0,
+        totals.worst_loss * 100.0);
   } else {
     std::printf("bytes across by the plans: %lld\n", static_cast<long long>(totals.bytes_across));
   }

@@ -1,5 +1,6 @@
 #include "comm/link_model.h"
 
+#include <numeric>
 #include <string>
 #include <utility>
 #include <vector>
@@ -68,6 +69,26 @@ TEST(Link, TakesALineBetweenItsSizesAndGoesOnAlongTheLast) {
   EXPECT_DOUBLE_EQ(Link(1e-3, 1e-9).Seconds(12345678.0), 12345678.0e-9);
   link.seconds_per_byte = {1.0 / size, 0.1 / size, 0.01 / size};
   EXPECT_DOUBLE_EQ(link.Seconds(100 * size), 1.0);
+}
+
+TEST(Link, SecondsAreLinearInWhatIsAsked) {
+  LinkModel links = Example();
+  links[LinkClass::kRemote].beyond = 1.0 / 50e6;
+  for (const double bytes : {0.0, 1e3, 2e5, 1e6, 2e6, 7e6}) {
+    const Link::Lines lines = Link::Split(bytes);
+    EXPECT_DOUBLE_EQ(std::accumulate(lines.begin(), lines.end(), 0.0), bytes);
+    LinkUses uses = {};
+    uses[static_cast<size_t>(LinkClass::kRemote)] = {3.0, lines};
+    const Link& remote = links[LinkClass::kRemote];
+    const double once = 3.0 * remote.latency + remote.Seconds(bytes);
+    EXPECT_DOUBLE_EQ(Seconds(links, uses), once);
+    LinkUses twice = uses;
+    twice += uses;
+    EXPECT_DOUBLE_EQ(Seconds(links, twice), 2.0 * once);
+  }
+  // Beyond the last size another line may go on.
+  const Link& remote = links[LinkClass::kRemote];
+  EXPECT_NEAR(remote.Seconds(5e6) - remote.Seconds(4e6), 1e6 / 50e6, 1e-12);
 }
 
 TEST(LinkModel, NamesTheLineThatIsWrong) {

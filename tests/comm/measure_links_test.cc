@@ -88,15 +88,19 @@ TEST(ResolveLinks, MeasuresOnlyWhatWasNotGiven) {
       given[LinkClass::kFar] = {5.0, 2.0};
     }
     const MeasureLinksOptions quick = {.budget = absl::Milliseconds(20)};
-    EQ_ASSIGN_OR_RETURN(LinkModel links, ResolveLinks(world, topology, context, given, quick));
+    EQ_ASSIGN_OR_RETURN(ResolvedLinks resolved,
+                        ResolveLinks(world, topology, context, given, quick));
+    const LinkModel& links = resolved.links;
     EXPECT_EQ(links[LinkClass::kSelf].latency, 3.0);
     EXPECT_EQ(links[LinkClass::kFar].latency, 5.0);
     EXPECT_EQ(links[LinkClass::kFar].seconds_per_byte[2], 2.0);
     EXPECT_TRUE(links[LinkClass::kRemote].known());
     EXPECT_LT(links[LinkClass::kRemote].latency, 1.0);
+    EXPECT_EQ(resolved.measured, (MeasuredLinks{false, false, true, false}));
     // And without any, all.
-    EQ_ASSIGN_OR_RETURN(links, ResolveLinks(world, topology, context, LinkModel(), quick));
+    EQ_ASSIGN_OR_RETURN(resolved, ResolveLinks(world, topology, context, LinkModel(), quick));
     EXPECT_TRUE(links.Covers(topology));
+    EXPECT_EQ(resolved.measured, (MeasuredLinks{true, false, true, true}));
     return absl::OkStatus();
   });
   EXPECT_TRUE(status.ok()) << status;

@@ -53,10 +53,12 @@ class Side {
                                                       DType dtype) {
     std::unique_ptr<Side> side(new Side(world, scenario, dtype));
     const int64_t row_bytes = kHidden * static_cast<int64_t>(SizeOf(dtype));
-    EQ_ASSIGN_OR_RETURN(side->exchange_,
-                        parallel::MakeExpertExchange(
-                            exchange.name, world, side->context(), scenario.placement,
-                            {{MadeUpLinks(), row_bytes}, exchange.chunks, exchange.inside_nodes}));
+    EQ_ASSIGN_OR_RETURN(
+        side->exchange_,
+        parallel::MakeExpertExchange(exchange.name, world, side->context(), scenario.placement,
+                                     {{parallel::MakeLinkEstimate(MadeUpLinks(), {}), row_bytes},
+                                      exchange.chunks,
+                                      exchange.inside_nodes}));
     if (side->exchange_->name() != exchange.name) return Wrong("it has another name");
     EQ_ASSIGN_OR_RETURN(const parallel::ExchangeCounts counts,
                         side->exchange_->Count(side->context(), side->table_, {}));

@@ -86,9 +86,14 @@ absl::Status ExpectTheCountsOfAll(comm::Communicator& world, const RoutingScenar
                   std::vector<double>(ids.begin(), ids.end()));
   EQ_ASSIGN_OR_RETURN(const ExchangeCounts counts,
                       ExchangeCounts::Gather(world, memory.context(), topology, scenario.placement,
-                                             table, chunks, {}));
+                                             table, chunks, {}, {world.rank() + 7, -world.rank()}));
   EXPECT_EQ(counts.num_chunks(), chunks);
   EXPECT_EQ(counts.num_ranks(), world.size());
+  for (int source = 0; source < world.size(); ++source) {
+    const PassNanoseconds& pass = counts.last_passes()[static_cast<size_t>(source)];
+    EXPECT_EQ(pass.elapsed, source + 7);
+    EXPECT_EQ(pass.computing, -source);
+  }
   for (int chunk = 0; chunk < chunks; ++chunk) {
     for (int source = 0; source < world.size(); ++source) {
       const TokenRange range = ChunkOfTokens(scenario.num_tokens(source), chunk, chunks);

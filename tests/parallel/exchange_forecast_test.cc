@@ -189,11 +189,11 @@ std::string ChosenWith(const comm::Link& remote, int64_t tokens, int experts, in
   const RankBody choose = [&](comm::Communicator& world) -> absl::Status {
     testing_support::TestContext memory(size_t{1} << 26);
     const Context& context = memory.context();
-    ExchangeCosts costs;
-    costs.links[comm::LinkClass::kSelf] = {1e-7, 1e-10};
-    costs.links[comm::LinkClass::kNode] = {1e-5, 1e-9};
-    costs.links[comm::LinkClass::kRemote] = remote;
-    costs.row_bytes = 1024;
+    comm::LinkModel links;
+    links[comm::LinkClass::kSelf] = {1e-7, 1e-10};
+    links[comm::LinkClass::kNode] = {1e-5, 1e-9};
+    links[comm::LinkClass::kRemote] = remote;
+    const ExchangeCosts costs = {MakeLinkEstimate(links, {}), 1024};
     EQ_ASSIGN_OR_RETURN(
         const auto exchange,
         MakeExpertExchange("auto", world, context, routing::ExpertPlacement::Contiguous(experts, 4),

@@ -109,7 +109,9 @@ TEST(TransferQueue, HiddenIsComputationBehindATransferAndNothingElse) {
       const TransferQueue::Computation nothing_is_under_way(*queue);
       SpendMilliseconds(10);
     }
-    EXPECT_EQ(queue->TakeTimes().hidden, 0.0);
+    const TransferTimes alone = queue->TakeTimes();
+    EXPECT_EQ(alone.hidden, 0.0);
+    EXPECT_GE(alone.computing, 0.010);
     if (world.rank() == 1) SpendMilliseconds(150);
     EQ_ASSIGN_OR_RETURN(const TransferQueue::Ticket ticket, begin());
     if (world.rank() == 0) {
@@ -127,9 +129,11 @@ TEST(TransferQueue, HiddenIsComputationBehindATransferAndNothingElse) {
     const TransferTimes times = queue->TakeTimes();
     if (world.rank() == 0) {
       EXPECT_GE(times.hidden, 0.020);
+      EXPECT_GE(times.computing, times.hidden);
       EXPECT_LE(times.hidden, times.in_flight - times.blocked - 0.010);
     } else {
       EXPECT_EQ(times.hidden, 0.0);
+      EXPECT_EQ(times.computing, 0.0);
     }
     return queue->Drain();
   });

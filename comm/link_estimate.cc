@@ -1,0 +1,119 @@
+#include "comm/link_estimate.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/base/check.h"
+
+namespace equipoise::comm {
+namespace {
+
+// Of each class its latency, then its lines; then the kinds' factors.
+constexpr size_t kOfLinks = (1 + Link::kNumLines) * kNumLinkClasses;
+
+// Standard deviations, of logarithms. What a measurement at start is wrong by: of a latency, which
+// is that of an idle moment; of a line; of the line beyond all pieces that were measured.
+constexpr double kOfLatency = 0.7;
+constexpr double kOfLine = 0.35;
+constexpr double kOfLineBeyond = 0.7;
+constexpr double kOfFactor = 0.25;
+// Of one exchange about what is to be expected.
+constexpr double kOfExchange = 0.2;
+// What is added from one exchange to the next.
+constexpr double kOfTime = 0.02;
+// An exchange further off than so many standard deviations is taken for one that far off.
+constexpr double kFarthest = 3.0;
+
+constexpr double Square(double x) { return x * x; }
+
+// Close to the logarithm of a number around 1, and within -2 and 2; and its inverse. From the C
+// library they may differ in their last bit from one processor to another.
+constexpr double NearLog(double x) { return 2.0 * (x - 1.0) / (x + 1.0); }
+constexpr double NearExp(double x) { return (2.0 + x) / (2.0 - x); }
+
+}  // namespace
+
+LinkEstimate::LinkEstimate(const LinkModel& links, const MeasuredLinks& measured, int num_kinds)
+    : measured_(links), links_(links) {
+  const bool any = std::find(measured.begin(), measured.end(), true) != measured.end();
+  for (const bool of_class : measured) {
+    prior_.push_back(of_class ? Square(kOfLatency) : 0.0);
+    prior_.insert(prior_.end(), Link::kNumLines, of_class ? Square(kOfLine) : 0.0);
+    if (of_class) prior_.back() = Square(kOfLineBeyond);
+  }
+  prior_.resize(kOfLinks + static_cast<size_t>(num_kinds), any ? Square(kOfFactor) : 0.0);
+  factors_.assign(prior_.size(), 1.0);
+  covariance_.assign(size() * size(), 0.0);
+  for (size_t i = 0; i < size(); ++i) Covariance(i, i) = prior_[i];
+}
+
+double LinkEstimate::factor(int kind) const {
+  const size_t index = kOfLinks + static_cast<size_t>(kind);
+  EQ_CHECK_LT(index, size());
+  return factors_[index];
+}
+
+std::vector<double> LinkEstimate::Shares(const LinkUses& uses, int kind, double* seconds) const {
+  std::vector<double> shares;
+  double all = 0.0;
+  for (size_t c = 0; c < kNumLinkClasses; ++c) {
+    const Link& link = links_[static_cast<LinkClass>(c)];
+    const Link::Lines slopes = link.Slopes();
+    shares.push_back(uses[c].messages * link.latency);
+    for (size_t line = 0; line < slopes.size(); ++line) {
+      shares.push_back(uses[c].bytes[line] * slopes[line]);
+    }
+  }
+  for (const double of_links : shares) all += of_links;
+  for (double& of_links : shares) of_links /= all;
+  shares.resize(size(), 0.0);
+  shares[kOfLinks + static_cast<size_t>(kind)] = 1.0;
+  *seconds = all * factor(kind);
+  return shares;
+}
+
+void LinkEstimate::Observe(const LinkUses& uses, int kind, double seconds) {
+  double expected = 0.0;
+  const std::vector<double> shares = Shares(uses, kind, &expected);
+  if (!(seconds > 0.0) || !(expected > 0.0)) return;
+  Age();
+  std::vector<double> gain(size(), 0.0);
+  double variance = Square(kOfExchange);
+  for (size_t i = 0; i < size(); ++i) {
+    for (size_t j = 0; j < size(); ++j) gain[i] += Covariance(i, j) * shares[j];
+    variance += gain[i] * shares[i];
+  }
+  const double farthest = kFarthest * std::sqrt(variance);
+  const double error = std::clamp(NearLog(seconds / expected), -farthest, farthest);
+  for (size_t i = 0; i < size(); ++i) {
+    factors_[i] *= NearExp(std::clamp(gain[i] / variance * error, -1.0, 1.0));
+    for (size_t j = 0; j < size(); ++j) Covariance(i, j) -= gain[i] * gain[j] / variance;
+  }
+  Refresh();
+}
+
+void LinkEstimate::Age() {
+  for (size_t i = 0; i < size(); ++i) {
+    Covariance(i, i) = std::min(Covariance(i, i) + Square(kOfTime), prior_[i]);
+  }
+}
+
+void LinkEstimate::Refresh() {
+  auto factor = factors_.begin();
+  for (size_t c = 0; c < kNumLinkClasses; ++c) {
+    const Link& measured = measured_[static_cast<LinkClass>(c)];
+    Link& link = links_[static_cast<LinkClass>(c)];
+    link.latency = measured.latency * *factor++;
+    const Link::Lines slopes = measured.Slopes();
+    double seconds = 0.0;
+    double size = 0.0;
+    for (size_t line = 0; line < Link::kSizes.size(); ++line) {
+      seconds += slopes[line] * *factor++ * (Link::kSizes[line] - size);
+      size = Link::kSizes[line];
+      link.seconds_per_byte[line] = seconds / size;
+    }
+    link.beyond = slopes.back() * *factor++;
+  }
+}
+
+}  // namespace equipoise::comm

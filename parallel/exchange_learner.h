@@ -1,0 +1,67 @@
+#ifndef EQUIPOISE_PARALLEL_EXCHANGE_LEARNER_H_
+#define EQUIPOISE_PARALLEL_EXCHANGE_LEARNER_H_
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "comm/exchange/transfer.h"
+#include "comm/link_estimate.h"
+#include "comm/link_model.h"
+#include "comm/topology.h"
+#include "parallel/exchange_counts.h"
+#include "parallel/exchange_forecast.h"
+
+namespace equipoise::parallel {
+
+// What is expected of one layer's exchange for one micro-batch.
+struct ExchangeForecast {
+  std::string algorithm;  // never "auto"
+  std::vector<ExpectedTransfers> transfers;
+  double seconds = 0.0;  // of all of them, forward and backward, as if nothing else went on
+};
+
+// Predicts exchanges, and corrects what links are thought to cost by what their forward passes
+// took. Every rank clocks its own; the next exchange of counts tells all ranks what each of them
+// saw, so that all learn alike, without a message more. A pass begins when its counts have been
+// exchanged, on all ranks at once, and it is over with the last of them: what it took, less what
+// the rank with the most to compute computed, is what its transfers took.
+//
+// Of one rank and group; the estimate may be shared with other learners of the rank.
+class ExchangeLearner {
+ public:
+  ExchangeLearner(comm::Topology topology, std::shared_ptr<comm::LinkEstimate> estimate)
+      : topology_(std::move(topology)), estimate_(std::move(estimate)) {}
+
+  // By what is known now.
+  double Predict(const std::string& algorithm,
+                 const std::vector<ExpectedTransfers>& transfers) const;
+
+  // The forward pass of an exchange begins, alike on all ranks.
+  ExchangeForecast Begin(std::string algorithm, std::vector<ExpectedTransfers> transfers);
+  // It has ended, with these times of the rank's transfers since Begin.
+  void End(const comm::TransferTimes& times);
+
+  // Of the pass that has ended, on this rank: what the others are to be told.
+  const PassNanoseconds& last_pass() const { return pass_; }
+  // Of that pass, on all ranks [R].
+  void Learn(const std::vector<PassNanoseconds>& passes);
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  const comm::Topology topology_;
+  const std::shared_ptr<comm::LinkEstimate> estimate_;
+  Clock::time_point began_;
+  PassNanoseconds pass_;
+  // Of the pass that was begun last.
+  comm::LinkUses uses_ = {};
+  size_t algorithm_ = 0;
+};
+
+}  // namespace equipoise::parallel
+
+#endif  // EQUIPOISE_PARALLEL_EXCHANGE_LEARNER_H_
