@@ -17,6 +17,8 @@ import sys
 
 # Lists: what an expert or a rank got. router.bin and `equipoise report` are better places for them.
 LEFT_OUT = {"counts", "rank_loads", "node_bytes", "domain_counts", "non_finite"}
+# Of run.json; core/telemetry/run_directory.h.
+KNOWN_FORMAT = 1
 
 
 def flatten(value, path=""):
@@ -44,7 +46,7 @@ def rows(path):
             try:
                 row = json.loads(line)
                 found.append((int(row["step"]), dict(flatten(row))))
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
                 skipped += 1
     return found, skipped
 
@@ -57,6 +59,15 @@ def read_text(path):
         return ""
 
 
+def format_of(run_dir):
+    """The format of the run directory; 0 if run.json does not tell."""
+    try:
+        found = json.loads(read_text(os.path.join(run_dir, "run.json"))).get("format", 0)
+    except (ValueError, AttributeError):
+        return 0
+    return found if isinstance(found, int) else 0
+
+
 def main(arguments):
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("run_dir")
@@ -67,13 +78,25 @@ def main(arguments):
     if not os.path.exists(metrics):
         print(f"wandb_replay: there is no {metrics}: name the directory of a run", file=sys.stderr)
         return 2
+    if format_of(options.run_dir) > KNOWN_FORMAT:
+        print(f"wandb_replay: {options.run_dir} was written by a newer Equipoise: use its script",
+              file=sys.stderr)
+        return 2
     try:
         import wandb
     except ImportError:
         print("wandb_replay: the package wandb is missing: python3 -m pip install wandb",
               file=sys.stderr)
         return 1
-    steps, skipped = rows(metrics)
+    try:
+        steps, skipped = rows(metrics)
+    except OSError as error:
+        print(f"wandb_replay: cannot read {metrics}: {error.strerror}", file=sys.stderr)
+        return 2
+    if not steps:
+        print(f"wandb_replay: {metrics} has no row yet"
+              + (f", but {skipped} damaged lines" if skipped else ""), file=sys.stderr)
+        return 2
     run = wandb.init(project=options.project,
                      name=os.path.basename(os.path.abspath(options.run_dir)),
                      mode="online" if options.online else "offline",

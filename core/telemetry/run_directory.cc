@@ -32,13 +32,6 @@ std::string Dump(const Json& json) {
   return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
-absl::Status Unusable(const std::string& path, const absl::Status& status) {
-  return absl::Status(
-      status.code(),
-      absl::StrCat("the run directory '", path, "' cannot be used: ", status.message(),
-                   "; make it writable, free space, or choose another with --run_dir"));
-}
-
 std::string DefaultPath(const FileSystem& file_system, const RunDirectoryOptions& options) {
   const std::string base =
       JoinPath(options.runs, absl::StrCat(options.config_name, "-",
@@ -141,6 +134,13 @@ absl::Status CheckRunDirectoryFormat(const FileSystem& file_system, const std::s
                    ": a newer Equipoise wrote it; use that, or choose another directory"));
 }
 
+absl::Status UnusableRunDirectory(const std::string& path, const absl::Status& status) {
+  return absl::Status(
+      status.code(),
+      absl::StrCat("the run directory '", path, "' cannot be used: ", status.message(),
+                   "; make it writable, free space, or choose another with --run_dir"));
+}
+
 std::string ConfigHash(const std::string& config_text) {
   return HashToHex(Xxh3(std::string_view(config_text)));
 }
@@ -175,7 +175,7 @@ absl::StatusOr<RunDirectory> RunDirectory::Create(FileSystem& file_system,
 absl::Status RunDirectory::Begin(const RunDirectoryOptions& options) const {
   absl::Status status = WriteAll(*file_system_, path_, options);
   if (status.ok()) status = WriteStatus({RunState::kRunning, "", last_step()});
-  return status.ok() ? status : Unusable(path_, status);
+  return status.ok() ? status : UnusableRunDirectory(path_, status);
 }
 
 RunDirectory RunDirectory::Attach(FileSystem& file_system, std::string path) {
@@ -191,7 +191,8 @@ absl::StatusOr<std::unique_ptr<Logger>> RunDirectory::OpenLog(int rank,
   const std::string path = log_path(rank);
   std::FILE* file = std::fopen(path.c_str(), "ae");
   if (file == nullptr) {
-    return Unusable(path_, absl::ErrnoToStatus(errno, absl::StrCat("cannot open '", path, "'")));
+    return UnusableRunDirectory(
+        path_, absl::ErrnoToStatus(errno, absl::StrCat("cannot open '", path, "'")));
   }
   return std::make_unique<Logger>(rank, file, console_level);
 }

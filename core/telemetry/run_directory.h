@@ -121,6 +121,9 @@ RunRecord ReadRunRecord(const FileSystem& file_system, const std::string& path);
 // read nor change it. A missing or unreadable run.json says nothing.
 absl::Status CheckRunDirectoryFormat(const FileSystem& file_system, const std::string& path);
 
+// `status`, met at the run directory `path`, with what to do.
+absl::Status UnusableRunDirectory(const std::string& path, const absl::Status& status);
+
 // XXH3-64 of the resolved configuration's text, 16 hexadecimal digits.
 std::string ConfigHash(const std::string& config_text);
 // OMPI_*, PMIX_*, SLURM_*, NCCL_*, CUDA_*, OMP_*, but nothing that sounds like a secret.

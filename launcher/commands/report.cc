@@ -39,7 +39,11 @@ absl::Status WriteReport(const std::vector<std::string>& arguments) {
   std::string out = absl::GetFlag(FLAGS_o);
   if (out.empty()) out = JoinPath(paths[0], "report.html");
   const std::unique_ptr<FileSystem> files = NewPosixFileSystem();
-  EQ_RETURN_IF_ERROR(WriteFileAtomically(*files, out, page));
+  const absl::Status written = WriteFileAtomically(*files, out, page);
+  if (!written.ok()) {
+    return absl::Status(written.code(), absl::StrCat(written.message(),
+                                                     "; name another place for the page with -o"));
+  }
   std::printf("report: %s\n", out.c_str());
   return absl::OkStatus();
 }

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <memory>
 #include <optional>
@@ -97,8 +98,25 @@ struct OwnDirectory {
 
 absl::StatusOr<StoredRun> CheckDirectory(FileSystem& files, const std::string& path,
                                          const LoadedConfig& config) {
+  if (files.Exists(path)) {
+    const absl::Status listed = files.List(path).status();
+    if (!listed.ok()) return UnusableRunDirectory(path, listed);
+  }
   EQ_RETURN_IF_ERROR(CheckRunDirectoryFormat(files, path));
-  return CheckSameExperiment(files, path, config);
+  absl::StatusOr<StoredRun> stored = CheckSameExperiment(files, path, config);
+  if (stored.ok() || absl::IsFailedPrecondition(stored.status())) return stored;
+  return UnusableRunDirectory(path, stored.status());
+}
+
+// A start that goes on with a run writes late: whether it will be able to is asked early.
+absl::Status CheckWritable(const std::string& run_directory) {
+  for (const char* folder : {"", "ckpt", "log"}) {
+    const std::string path = *folder == 0 ? run_directory : JoinPath(run_directory, folder);
+    if (access(path.c_str(), R_OK | W_OK | X_OK) == 0 || errno == ENOENT) continue;
+    return UnusableRunDirectory(
+        run_directory, absl::ErrnoToStatus(errno, absl::StrCat("'", path, "' cannot be written")));
+  }
+  return absl::OkStatus();
 }
 
 // A run that is there belongs to whoever holds its lock: nothing of it is written before. It is
@@ -115,6 +133,7 @@ absl::StatusOr<OwnDirectory> CreateDirectory(FileSystem& files, const RunDirecto
     lock = RunLock::Take(JoinPath(path, kLockFile));
     if (absl::IsFailedPrecondition(lock.status())) return lock.status();
     EQ_ASSIGN_OR_RETURN(stored, CheckDirectory(files, path, config));
+    EQ_RETURN_IF_ERROR(CheckWritable(path));
     if (lock.ok() && (stored.has_begun || files.Exists(JoinPath(path, kRunStatusFile)))) {
       EQ_RETURN_IF_ERROR(files.CreateDirectories(JoinPath(path, "log")));
       return OwnDirectory{RunDirectory::Attach(files, path), *std::move(lock),

@@ -15,6 +15,7 @@
 #include "core/io/file_system.h"
 #include "core/telemetry/router_log_reader.h"
 #include "core/telemetry/router_log_text.h"
+#include "core/telemetry/run_directory.h"
 #include "launcher/commands/exit_code.h"
 #include "launcher/commands/flags.h"
 #include "launcher/config/suggest.h"
@@ -128,6 +129,7 @@ absl::Status Dump(const std::vector<std::string>& arguments) {
   }
   EQ_ASSIGN_OR_RETURN(const StepRange range, AskedRange());
   const std::unique_ptr<FileSystem> files = NewPosixFileSystem();
+  EQ_RETURN_IF_ERROR(CheckRunDirectoryFormat(*files, operands[0]));
   EQ_ASSIGN_OR_RETURN(RouterLogReader reader, OpenLog(*files, operands[0]));
   const absl::StatusOr<int64_t> count =
       Write(reader, range, format == "csv" ? AppendCsv : AppendJson);

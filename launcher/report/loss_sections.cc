@@ -82,20 +82,17 @@ std::string Warnings(const RunHistory& run) {
   }
   if (run.state == "failed") texts.push_back(absl::StrCat("The run failed: ", run.reason));
   if (run.num_not_finite > 0) {
-    texts.push_back(absl::StrCat(run.num_not_finite, " steps have a loss that is not finite."));
+    texts.push_back(absl::StrCat(run.num_not_finite,
+                                 run.num_not_finite == 1 ? " step has" : " steps have",
+                                 " a loss that is not finite."));
   }
   if (run.num_validations_not_finite > 0) {
-    texts.push_back(absl::StrCat(run.num_validations_not_finite,
-                                 " validations have a loss that is not finite."));
+    texts.push_back(
+        absl::StrCat(run.num_validations_not_finite,
+                     run.num_validations_not_finite == 1 ? " validation has" : " validations have",
+                     " a loss that is not finite."));
   }
-  if (run.num_skipped_rows > 0) {
-    texts.push_back(absl::StrCat(run.num_skipped_rows,
-                                 " damaged or unfinished lines of metrics.jsonl were left out."));
-  }
-  if (run.num_missing_records > 0) {
-    texts.push_back(absl::StrCat(run.num_missing_records, " records of router.bin are missing or ",
-                                 "damaged: the loads by expert are without them."));
-  }
+  for (const std::string& damage : run.damage) texts.push_back(absl::StrCat(damage, "."));
   std::string html;
   for (const std::string& text : texts) {
     absl::StrAppend(&html, "<p class=\"absent warn\">", EscapeMarkup(run.name), ": ",

@@ -95,9 +95,15 @@ void ReadStarts(const FileSystem& files, RunHistory& run) {
 
 // After ReadStarts.
 void ReadStatus(const FileSystem& files, RunHistory& run) {
-  const Json status = ParseJson(TextOf(files, JoinPath(run.path, "STATUS.json")));
-  if (!status.is_object()) return;
+  const Json status = ParseJson(TextOf(files, JoinPath(run.path, kRunStatusFile)));
+  if (!status.is_object()) {
+    run.damage.push_back("STATUS.json is missing or damaged: how the run stands is not known");
+    return;
+  }
   run.state = StringAt(status, "state");
+  if (status.contains("step") && status["step"].is_number_integer()) {
+    run.status_step = status["step"];
+  }
   run.reason = StringAt(status, "reason");
   if (run.state != "running") return;
   // A job that is killed leaves STATUS.json as it was, but not its lock.
@@ -115,13 +121,21 @@ void ReadStatus(const FileSystem& files, RunHistory& run) {
 void ReadEvents(const FileSystem& files, RunHistory& run) {
   const std::vector<std::string> lines =
       absl::StrSplit(TextOf(files, JoinPath(run.path, kEventLogName)), '\n', absl::SkipEmpty());
+  int64_t num_damaged = 0;
   for (const std::string& line : lines) {
     const Json row = ParseJson(line);
-    if (!row.is_object()) continue;
+    if (!row.is_object()) {
+      ++num_damaged;
+      continue;
+    }
     HistoryEvent event = {StringAt(row, "time"), 0, StringAt(row, "event"), StringAt(row, "text")};
     if (row.contains("step") && row["step"].is_number_integer()) event.step = row["step"];
     run.events.push_back(std::move(event));
   }
+  if (num_damaged == 0) return;
+  run.damage.push_back(
+      absl::StrCat(num_damaged, num_damaged == 1 ? " line of " : " lines of ", kEventLogName,
+                   num_damaged == 1 ? " is damaged or unfinished" : " are damaged or unfinished"));
 }
 
 }  // namespace
@@ -131,6 +145,12 @@ absl::Status CheckIsRun(const FileSystem& files, const std::string& path) {
     return absl::NotFoundError(absl::StrCat("there is nothing at '", path,
                                             "': name the directory of a run, as `equipoise train` "
                                             "prints it"));
+  }
+  const absl::Status listed = files.List(path).status();
+  if (!listed.ok()) {
+    return absl::Status(
+        listed.code(),
+        absl::StrCat("'", path, "' cannot be read as the directory of a run: ", listed.message()));
   }
   EQ_RETURN_IF_ERROR(CheckRunDirectoryFormat(files, path));
   for (const char* name : {"metrics.jsonl", "run.json", "STATUS.json"}) {

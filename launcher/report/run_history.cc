@@ -14,6 +14,7 @@
 #include "core/base/status_macros.h"
 #include "core/io/file_system.h"
 #include "core/telemetry/router_log_reader.h"
+#include "core/telemetry/step_gaps.h"
 #include "launcher/report/metrics_reader.h"
 #include "launcher/report/run_files.h"
 
@@ -118,7 +119,10 @@ absl::StatusOr<bool> ReadRouterLog(const FileSystem& files, RunHistory& run) {
       AddCounts(record.step, layer.counts, layer.gate_bins, LayerOf(run, layer.layer, i));
     }
   }
-  run.num_missing_records = reader->gaps().num_missing();
+  if (!reader->gaps().empty()) {
+    run.damage.push_back(absl::StrCat(kRouterLogName, ": ", reader->gaps().Describe(),
+                                      "; the loads by expert are without them"));
+  }
   return !run.layers.empty();
 }
 
@@ -175,12 +179,22 @@ absl::StatusOr<RunHistory> ReadRun(const std::string& path, int window) {
   MetricsReader reader;
   MetricsReaderOptions options;
   options.skip_counts = run.counts_from_router_log;
+  StepGaps gaps;
   const absl::StatusOr<MetricsReadResult> result =
-      reader.Read(JoinPath(path, "metrics.jsonl"), options,
-                  [&run](const MetricsRow& row) { AddRow(row, run); });
+      reader.Read(JoinPath(path, "metrics.jsonl"), options, [&](const MetricsRow& row) {
+        gaps.See(row.step);
+        AddRow(row, run);
+      });
   // A run that was stopped before its first step has no rows, and a report that says so.
-  if (result.ok()) run.num_skipped_rows = result->num_skipped;
   if (!result.ok() && !absl::IsNotFound(result.status())) return result.status();
+  if (result.ok() && result->num_skipped > 0) {
+    run.damage.push_back(absl::StrCat(
+        result->num_skipped, result->num_skipped == 1 ? " line" : " lines", " of metrics.jsonl ",
+        result->num_skipped == 1 ? "is" : "are", " damaged or unfinished"));
+  }
+  // How far a run has come that has ended; one that goes on may have gone back.
+  if (run.state != "running") gaps.End(run.status_step - gaps.last().value_or(0));
+  if (!gaps.empty()) run.damage.push_back(absl::StrCat("metrics.jsonl: ", gaps.Describe()));
   return run;
 }
 

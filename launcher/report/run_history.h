@@ -84,6 +84,7 @@ struct RunHistory {
   std::string name;    // of the directory
   std::string state;   // of STATUS.json; "interrupted": running as it says, but its job is gone
   std::string reason;  // of a state that is not certain, too
+  int64_t status_step = 0;                        // of STATUS.json
   absl::Duration silence = absl::ZeroDuration();  // of a running one: since its last step
 
   int64_t num_steps = 0;
@@ -91,8 +92,8 @@ struct RunHistory {
   double tokens = 0.0;
   int64_t num_not_finite = 0;  // steps whose cross entropy was no number
   int64_t num_validations_not_finite = 0;
-  int64_t num_skipped_rows = 0;     // damaged lines of metrics.jsonl
-  int64_t num_missing_records = 0;  // of router.bin, damaged ones among them
+  // What is missing or damaged of the run's files, a clause each.
+  std::vector<std::string> damage;
   bool counts_from_router_log = false;
   int window = 0;  // steps of LayerHistory::last_counts
 

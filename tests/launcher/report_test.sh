@@ -141,7 +141,7 @@ run "$program" train --config base.textproto --run_dir runs/two --set moe.balanc
 run "$program" report runs/one runs/two -o both.html
 expect 0 out "both.html" "a report on two runs"
 expect_page both.html "${both_charts[@]}"
-grep -q 'Gini, worst layer (chance)</th>' both.html || fail "chance is a row's, not a column's"
+grep -q 'Gini, worst layer, last step (chance)</th>' both.html || fail "chance is a row's, not a column's"
 grep -q 'moe.balance_loss.coefficient' both.html || fail "both.html does not name what differs"
 
 # A sweep.
@@ -188,8 +188,18 @@ printf '{' >torn/STATUS.json
 printf '{"time"' >>torn/events.jsonl
 run "$program" report torn -o torn.html
 expect 0 out "torn.html" "a report on half-written files"
-grep -q 'lines of metrics.jsonl were left out' torn.html || fail "torn.html does not count lines"
-grep -q '1 records of router.bin are missing' torn.html || fail "torn.html does not count records"
+grep -q '1 line of metrics.jsonl is damaged or unfinished' torn.html || fail "torn.html does not count lines"
+grep -q 'router.bin: 1 record is missing after step' torn.html || fail "torn.html does not count records"
+for text in 'STATUS.json is missing or damaged' '1 line of events.jsonl is damaged' 'run.json is missing'; do
+  grep -q "$text" torn.html || fail "torn.html does not say: $text"
+done
+cp -r runs/one lost
+sed -i 3,4d lost/metrics.jsonl
+run "$program" report lost
+grep -q 'metrics.jsonl: 2 records are missing after step' lost/report.html || fail "lost rows are told"
+rm lost/metrics.jsonl
+run "$program" report lost
+grep -q 'records are missing at the beginning' lost/report.html || fail "a lost file is told"
 run "$program" telemetry dump torn
 expect 0 err "router.bin: 1 record is missing after step" "a dump of a torn file"
 size=$(stat -c %s torn/router.bin)
@@ -215,10 +225,17 @@ run "$program" report empty
 expect 2 err "is no run directory" "a directory that is no run"
 cp -r runs/one newer
 sed -i 's/"format": 1/"format": 99/' newer/run.json
-for verb in report top; do
+for verb in report top 'telemetry dump'; do
   run "$program" $verb newer
   expect 2 err "a newer Equipoise wrote it" "$verb of a run of a newer version"
 done
+echo text >file
+for verb in report top; do
+  run "$program" $verb file
+  expect 2 err "cannot be read as the directory of a run" "$verb of a file"
+done
+run "$program" train --config base.textproto --run_dir file
+expect 2 err "the run directory 'file' cannot be used" "a file as run directory"
 run "$program" train --config base.textproto --run_dir newer --set steps=20
 expect 2 err "a newer Equipoise wrote it" "going on with a run of a newer version"
 grep -q '"format": 99' newer/run.json || fail "a refused directory is left as it was"
@@ -238,7 +255,7 @@ expect 2 err "there is no router.bin in 'empty'" "a dump of no run"
 run "$program" telemetry dump runs/one --format xml
 expect 2 err "must be csv or jsonl" "a format that is none"
 run "$program" report runs/one -o nowhere/report.html
-[[ $status == 2 && $err == *"nowhere/report.html"* && $err != *.tmp-* ]] ||
+[[ $status == 2 && $err == *"nowhere/report.html"* && $err == *"with -o"* && $err != *.tmp-* ]] ||
   fail "a page that cannot be written"
 run "$program" report runs/one -o
 expect 2 err "-o needs a value: -o FILE" "-o without a value"

@@ -124,6 +124,14 @@ cp -r whole run
 expect 0 'is newer' "starting over" --set checkpoint.every_steps=1 --set checkpoint.resume=never
 grep -q '"event":"warning".*is newer' run/events.jsonl || { cat run/events.jsonl; failures=1; }
 
+# A directory that cannot be written is told before any work. (Root may write everywhere.)
+if [[ $(id -u) != 0 ]]; then
+  rm -rf run
+  cp -r whole run
+  chmod 500 run
+  expect 2 "the run directory 'run' cannot be used" "a directory that cannot be written"
+  chmod 700 run
+fi
 rm -rf run
 expect 0 'moe.locality.bias has no effect: there is one node' "an idle preference" "${prefer[@]}"
 

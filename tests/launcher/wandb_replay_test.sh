@@ -35,6 +35,20 @@ replayed 2 rows, left out 1 damaged ones'
 [[ $out == "$expected" ]] || fail "what wandb was told"
 out=$(python3 "$script" nowhere 2>&1)
 [[ $? == 2 && $out == *"there is no nowhere/metrics.jsonl"* ]] || fail "no such run"
+mkdir -p empty newer unreadable/metrics.jsonl
+: >empty/metrics.jsonl
+out=$(PYTHONPATH=fake python3 "$script" empty 2>&1)
+[[ $? == 2 && $out == *"empty/metrics.jsonl has no row yet" ]] || fail "no row"
+out=$(PYTHONPATH=fake python3 "$script" unreadable 2>&1)
+[[ $? == 2 && $out == *"cannot read unreadable/metrics.jsonl"* ]] || fail "not a file"
+cp run/metrics.jsonl newer
+echo '{"format": 99}' >newer/run.json
+out=$(PYTHONPATH=fake python3 "$script" newer 2>&1)
+[[ $? == 2 && $out == *"written by a newer Equipoise"* ]] || fail "a run of a newer version"
+echo '{"form' >newer/run.json
+echo '{"step":1e400}' >>newer/metrics.jsonl
+out=$(PYTHONPATH=fake python3 "$script" newer 2>&1)
+[[ $? == 0 && $out == *"replayed 2 rows, left out 2 damaged ones" ]] || fail "half a run.json"
 out=$(PYTHONPATH=/nonexistent python3 -S "$script" run 2>&1)
 [[ $? == 1 && $out == *"pip install wandb"* ]] || fail "no package"
 ((failures == 0)) && echo "all passed"
