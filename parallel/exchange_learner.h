@@ -40,6 +40,9 @@ class ExchangeLearner {
   double Predict(const std::string& algorithm,
                  const std::vector<ExpectedTransfers>& transfers) const;
 
+  // As they are thought to be now.
+  const comm::LinkModel& links() const { return estimate_->links(); }
+
   // The forward pass of an exchange begins, alike on all ranks.
   ExchangeForecast Begin(std::string algorithm, std::vector<ExpectedTransfers> transfers);
   // It has ended, with these times of the rank's transfers since Begin.

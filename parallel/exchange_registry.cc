@@ -43,10 +43,12 @@ struct Entry {
 constexpr Entry kExchanges[] = {
     {"flat", MakeFlat}, {"two_level", MakeTwoLevel}, {"two_level_dedup", MakeTwoLevelDedup}};
 
-// With every algorithm that can be made here: deduplication has a limit to the ranks of a node.
+// With every algorithm that can be made here, and is not another by its name: deduplication has a
+// limit to the ranks of a node, and on one node there is one level.
 Made MakeAuto(Setting setting) {
   std::vector<std::unique_ptr<ExpertExchange>> candidates;
   for (const Entry& entry : kExchanges) {
+    if (entry.make == MakeTwoLevel && setting.topology.num_nodes() == 1) continue;
     Made made = entry.make(setting);
     if (made.ok()) candidates.push_back(*std::move(made));
   }

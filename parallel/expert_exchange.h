@@ -112,6 +112,8 @@ class ExpertExchange {
   const routing::ExpertPlacement& placement() const { return placement_; }
   const comm::Topology& topology() const { return topology_; }
   comm::TransferQueue& queue() { return *queue_; }
+  // As exchanges have shown them so far.
+  const comm::LinkModel& links() const { return learner_.links(); }
 
   // Into how many chunks it cuts a layer's tokens, for one to travel while another is computed.
   int num_chunks() const { return num_chunks_; }

@@ -9,11 +9,15 @@
 #include <span>
 #include <vector>
 
+#include "comm/link_model.h"
+#include "comm/topology.h"
 #include "routing/load_stats.h"
 #include "routing/local_consistency.h"
 
 namespace equipoise::parallel {
 namespace {
+
+constexpr double kHalfMebibyte = 524288.0;
 
 // Adds `value` to the entry of that name, made if there is none.
 void Accumulate(NamedValues& values, const std::string& name, double value) {
@@ -183,6 +187,12 @@ StepRecord ReportStep(const StepResult& result, int num_experts,
     for (auto row = result.node_bytes.begin(); row != result.node_bytes.end(); row += nodes) {
       record.node_bytes.emplace_back(row, row + nodes);
     }
+  }
+  for (int i = 0; i < comm::kNumLinkClasses; ++i) {
+    const auto link = static_cast<comm::LinkClass>(i);
+    const comm::Link& now = result.links[link];
+    if (!now.known()) continue;
+    record.link_seconds.emplace_back(comm::Name(link), now.latency + now.Seconds(kHalfMebibyte));
   }
   for (const MoeLayerResult& layer : result.layers) {
     record.layers.push_back(ReportLayer(layer, result.tokens, num_experts, placement, locality));

@@ -337,6 +337,7 @@ void TrainStep::Describe(StepResult& result) const {
   result.loss = result.cross_entropy;
   result.node_bytes = exchange_log_->NodeBytes();
   result.num_nodes = exchange_log_->num_nodes();
+  result.links = exchange_->links();
   const std::vector<const routing::Router*> routers = model_->routers();
   const std::vector<int> positions = model_->moe_layers();
   for (int i = 0; i < static_cast<int>(routers.size()); ++i) {

@@ -138,6 +138,7 @@ std::string StepRecordToJson(const StepRecord& record) {
   row["moe"] = Json::array();
   for (const LayerRecord& layer : record.layers) row["moe"].push_back(ToJson(layer));
   if (!record.node_bytes.empty()) row["node_bytes"] = record.node_bytes;
+  if (!record.link_seconds.empty()) row["link_seconds"] = ToJson(record.link_seconds);
   if (record.validation.has_value()) row["validation"] = ToJson(*record.validation);
   return Finish(std::move(row));
 }

@@ -58,6 +58,9 @@ std::vector<Scalar> ScalarsOf(const StepRecord& record) {
     const Phase phase = static_cast<Phase>(i);
     scalars.push_back({"time_seconds", "phase", std::string(Name(phase)), record.time[phase]});
   }
+  for (const auto& [name, value] : record.link_seconds) {
+    scalars.push_back({"link_seconds", "link", name, value});
+  }
   for (const LayerRecord& layer : record.layers) AddLayer(layer, scalars);
   if (record.validation.has_value()) {
     std::vector<Scalar> validation = ScalarsOf(*record.validation);

@@ -112,6 +112,8 @@ struct StepRecord {
   std::vector<LayerRecord> layers;  // MoE layers, in order
   // [N][N] bytes from a node (first index) to a node, by the exchanges of all layers.
   std::vector<std::vector<int64_t>> node_bytes;
+  // By class of link: seconds of a message of half a MiB, as the run knows its links by now.
+  NamedValues link_seconds;
   std::optional<ValidationRecord> validation;
 };
 

@@ -35,12 +35,12 @@ constexpr int64_t kHidden = 5;
 absl::Status Wrong(const std::string& what) { return absl::InternalError(what); }
 
 // With which "auto" chooses every algorithm in one scenario or another.
-comm::LinkModel MadeUpLinks() {
+parallel::ExchangeCosts MadeUpCosts(DType dtype) {
   comm::LinkModel links;
   links[comm::LinkClass::kSelf] = {1e-7, 1e-9};
   links[comm::LinkClass::kNode] = {1e-6, 1e-8};
   links[comm::LinkClass::kRemote] = {1e-5, 1e-7};
-  return links;
+  return {parallel::MakeLinkEstimate(links, {}), kHidden * static_cast<int64_t>(SizeOf(dtype))};
 }
 
 // One rank's side of one scenario, with its plans made. Whatever goes to or from this rank's
@@ -52,13 +52,10 @@ class Side {
                                                       const RoutingScenario& scenario,
                                                       DType dtype) {
     std::unique_ptr<Side> side(new Side(world, scenario, dtype));
-    const int64_t row_bytes = kHidden * static_cast<int64_t>(SizeOf(dtype));
     EQ_ASSIGN_OR_RETURN(
         side->exchange_,
         parallel::MakeExpertExchange(exchange.name, world, side->context(), scenario.placement,
-                                     {{parallel::MakeLinkEstimate(MadeUpLinks(), {}), row_bytes},
-                                      exchange.chunks,
-                                      exchange.inside_nodes}));
+                                     {MadeUpCosts(dtype), exchange.chunks, exchange.inside_nodes}));
     if (side->exchange_->name() != exchange.name) return Wrong("it has another name");
     EQ_ASSIGN_OR_RETURN(const parallel::ExchangeCounts counts,
                         side->exchange_->Count(side->context(), side->table_, {}));

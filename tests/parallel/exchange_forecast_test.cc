@@ -224,6 +224,8 @@ TEST(AutoExchange, TakesWhatIsExpectedToBeFastest) {
   EXPECT_EQ(ChosenWith({1e-2, 1e-8}, 4, 16, 1), "two_level");
   // A link across that is as fast as one inside: an extra step inside is not worth it.
   EXPECT_EQ(ChosenWith({1e-5, 1e-9}, 512, 16, 1), "flat");
+  // One node: two_level would be flat by another name.
+  EXPECT_EQ(ChosenWith({1e-5, 1e-8}, 512, 16, 1, {0, 0, 0, 0}), "flat");
   // A rank a node: no step inside, and a token in ten has both copies on one node. That is enough.
   EXPECT_EQ(ChosenWith({1e-5, 1e-8}, 512, 16, 2, {0, 1, 2, 3}), "two_level_dedup");
   EXPECT_EQ(ChosenWith({1e-5, 1e-8}, 512, 16, 1, {0, 1, 2, 3}), "flat");

@@ -5,6 +5,8 @@
 #include <utility>
 #include <vector>
 
+#include "comm/link_model.h"
+#include "comm/topology.h"
 #include "gtest/gtest.h"
 #include "routing/load_stats.h"
 
@@ -38,6 +40,15 @@ TEST(StepReport, CopiesTheFiguresOfTheStep) {
   EXPECT_EQ(record.cross_entropy, 3.25);
   EXPECT_EQ(record.learning_rate, 1e-3);
   EXPECT_EQ(record.gradient_norm, 0.75);
+}
+
+TEST(StepReport, TellsWhatLinksAreThoughtToCost) {
+  StepResult result = MakeResult();
+  EXPECT_TRUE(ReportStep(result, 4, ThreeOwners()).link_seconds.empty());
+  result.links[comm::LinkClass::kRemote] = {0.5, 1.0};
+  result.links[comm::LinkClass::kSelf] = {0.25, 2.0};
+  const NamedValues expected = {{"self", 0.25 + 2.0 * 524288.0}, {"remote", 0.5 + 524288.0}};
+  EXPECT_EQ(ReportStep(result, 4, ThreeOwners()).link_seconds, expected);
 }
 
 TEST(StepReport, HasTheHistogramsOfTheCopies) {

@@ -46,6 +46,7 @@ inline StepRecord SampleRecord(int64_t step, int num_layers = 2, int num_experts
     exchange.exposed_seconds = 0.008 + 0.001 * layer + 0.0002 * s;
     exchange.hidden_seconds = 0.003 + 0.001 * layer + 0.0003 * s;
   }
+  record.link_seconds = {{"self", 1e-5 + 1e-7 * s}, {"remote", 0.006 + 1e-5 * s}};
   record.node_bytes = {{step, 2 * step}, {3 * step, 5}};
   return record;
 }
