@@ -36,6 +36,10 @@ absl::Status ErrorOf(const std::string& label, const std::vector<OptionProblem>&
 
 absl::Status OptionError(OptionProblem problem) { return ErrorOf("", {std::move(problem)}); }
 
+absl::Status OptionError(const std::string& router, OptionProblem problem) {
+  return ErrorOf("router " + router, {std::move(problem)});
+}
+
 absl::Status JoinErrors(const std::string& label, const std::vector<absl::Status>& statuses) {
   std::vector<OptionProblem> all;
   for (const absl::Status& status : statuses) {

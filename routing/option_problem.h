@@ -21,6 +21,9 @@ struct OptionProblem {
 // InvalidArgument, "SUBJECT WHAT", that OptionProblemsOf takes apart again.
 absl::Status OptionError(OptionProblem problem);
 
+// The same of a router's own setting, "router `router`: SUBJECT WHAT".
+absl::Status OptionError(const std::string& router, OptionProblem problem);
+
 // All of these in one, or OK; begins with "`label`: " unless that is empty. InvalidArgument.
 absl::Status JoinErrors(const std::string& label, const std::vector<absl::Status>& statuses);
 

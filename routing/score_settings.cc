@@ -65,9 +65,10 @@ absl::Status AddLinearLogits(const RouterOptions& options, ParameterRegistry& pa
                       ReadEnum(options, "orthogonality_loss.form", {"COSINE", "GRAM"}));
   loss.form = static_cast<OrthogonalityForm>(form);
   if (!std::isfinite(loss.coefficient) || loss.coefficient < 0.0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("router ", options.kind, ": orthogonality_loss.coefficient is ",
-                     loss.coefficient, ", must be finite and not negative"));
+    return OptionError(
+        options.kind, {"orthogonality_loss.coefficient",
+                       {},
+                       absl::StrCat("is ", loss.coefficient, ", must be finite and not negative")});
   }
   if (loss.coefficient > 0.0) parts.losses.push_back(MakeOrthogonalityLoss(loss, weight));
   return absl::OkStatus();
@@ -109,8 +110,9 @@ absl::StatusOr<int> ReadEnum(const RouterOptions& options, const char* setting,
     if (value == name) return index;
     ++index;
   }
-  return absl::InvalidArgumentError(absl::StrCat("router ", options.kind, ": ", setting, " is '",
-                                                 value, "', not ", absl::StrJoin(names, " or ")));
+  return OptionError(
+      options.kind,
+      {setting, {}, absl::StrCat("is '", value, "', not ", absl::StrJoin(names, " or "))});
 }
 
 absl::StatusOr<SelectionOptions> ReadSelection(const RouterOptions& options,

@@ -69,17 +69,17 @@ void CheckDenseLayers(const RuleContext& context) {
   const int dense = model.num_dense_layers();
   if (context.Usable({"model.num_layers", "model.num_dense_layers"}) && model.num_layers() > 0 &&
       dense > model.num_layers()) {
-    context.Fail({"model.num_dense_layers"},
+    context.Fail({"model.num_dense_layers", "model.num_layers"},
                  absl::StrCat("model.num_dense_layers is ", dense, ", more than the ",
                               model.num_layers(), " of model.num_layers"));
   }
   if (!context.Usable({"model.num_dense_layers", "model.dense_width"})) return;
   if (dense > 0 && model.dense_width() == 0) {
-    context.Fail({"model.num_dense_layers"},
+    context.Fail({"model.num_dense_layers", "model.dense_width"},
                  "model.dense_width must be set when model.num_dense_layers is not 0");
   }
   if (dense == 0 && model.dense_width() > 0) {
-    context.Fail({"model.dense_width"},
+    context.Fail({"model.dense_width", "model.num_dense_layers"},
                  "model.dense_width has no effect: model.num_dense_layers is 0");
   }
 }
@@ -154,7 +154,8 @@ void CheckPositionBlocks(const RuleContext& context) {
   if (router.position_block() <= (length - 1) / (groups - 1)) return;
   const std::string most = absl::StrCat((length - 1) / (groups - 1));
   context.Fail(
-      {block, "moe.router.two_level_hash.group_key", "moe.router"},
+      {block, "moe.router.two_level_hash.num_groups", "moe.router.two_level_hash.group_key",
+       "batch.sequence_length", "moe.router.two_level_hash", "moe.router"},
       absl::StrCat(block, " is ", router.position_block(), ": a sequence of ", length,
                    " tokens has fewer such blocks than the ", groups,
                    " groups, so some experts would never get a token; it must be at most ", most));
@@ -166,7 +167,7 @@ void CheckOwners(const RuleContext& context) {
   if (layout.expert_owner().empty() || !context.Usable({"layout.expert_owner"})) return;
   if (num_experts > 0 && layout.expert_owner_size() != num_experts &&
       context.Usable({"moe.num_experts"})) {
-    context.Fail({"layout.expert_owner"},
+    context.Fail({"layout.expert_owner", "moe.num_experts"},
                  absl::StrCat("layout.expert_owner names ", layout.expert_owner_size(),
                               " owners, but moe.num_experts is ", num_experts));
   }
@@ -177,7 +178,8 @@ void CheckOwners(const RuleContext& context) {
   for (int e = 0; e < layout.expert_owner_size(); ++e) {
     if (layout.expert_owner(e) < owners) continue;
     context.Fail(
-        {absl::StrCat("layout.expert_owner[", e, "]"), "layout.expert_owner"},
+        {absl::StrCat("layout.expert_owner[", e, "]"), "layout.expert_owner",
+         "layout.expert_parallel"},
         absl::StrCat("layout.expert_owner gives expert ", e, " to rank ", layout.expert_owner(e),
                      ", but its group has ranks 0 to ", owners - 1));
   }

@@ -20,11 +20,11 @@ void CheckSchedule(const RuleContext& context) {
   const bool is_wsd = schedule.kind() == config::Schedule::WSD;
   if (!context.Usable({"optimizer.schedule.kind", "optimizer.schedule.decay_steps"})) return;
   if (is_wsd && schedule.decay_steps() == 0) {
-    context.Fail({"optimizer.schedule.kind"},
+    context.Fail({"optimizer.schedule.kind", "optimizer.schedule.decay_steps"},
                  "optimizer.schedule.decay_steps must be set for the schedule WSD");
   }
   if (!is_wsd && schedule.decay_steps() > 0) {
-    context.Fail({"optimizer.schedule.decay_steps"},
+    context.Fail({"optimizer.schedule.decay_steps", "optimizer.schedule.kind"},
                  "optimizer.schedule.decay_steps has no effect: only the schedule WSD has a "
                  "final decay; did you mean kind: WSD?");
   }
@@ -74,12 +74,12 @@ void CheckValidation(const RuleContext& context) {
   });
   if (validation.sequences() > 0 && !has_files &&
       context.Usable({"validation.sequences", "data.domain"})) {
-    context.Fail({"validation.sequences"},
+    context.Fail({"validation.sequences", "data.domain"},
                  "validation.sequences is set, but no data.domain has validation files");
   }
   if (validation.every_steps() > 0 && validation.sequences() == 0 &&
       context.Usable({"validation.sequences", "validation.every_steps"})) {
-    context.Fail({"validation.every_steps"},
+    context.Fail({"validation.every_steps", "validation.sequences"},
                  "validation.every_steps has no effect: validation.sequences is 0");
   }
 }
@@ -122,7 +122,7 @@ void CheckBatchRules(const RuleContext& context) {
   }
   if (context.Usable({"batch.load_source", "batch.accumulation_steps"}) &&
       batch.load_source() == config::Batch::CURRENT_STEP && batch.accumulation_steps() > 1) {
-    context.Fail({"batch.load_source"},
+    context.Fail({"batch.load_source", "batch.accumulation_steps"},
                  "batch.load_source CURRENT_STEP is impossible with accumulation: the first "
                  "backward pass runs before the step's load is known; did you mean PREVIOUS_STEP?");
   }

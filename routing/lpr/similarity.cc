@@ -1,6 +1,7 @@
 #include "routing/lpr/similarity.h"
 
 #include "absl/strings/str_cat.h"
+#include "routing/option_problem.h"
 
 namespace equipoise::routing {
 
@@ -19,10 +20,12 @@ absl::StatusOr<std::unique_ptr<Similarity>> MakeSimilarity(const RouterOptions& 
   if (name == "BHATTACHARYYA" || name == "HELLINGER") {
     return MakeOverlapSimilarity(router, dimensions, name == "HELLINGER", parameters);
   }
-  return absl::InvalidArgumentError(
-      absl::StrCat("router ", router.kind, ": similarity is '", name,
-                   "', not COSINE or CROSS_ATTENTION or GAUSSIAN or MAHALANOBIS or KL or "
-                   "WASSERSTEIN or BHATTACHARYYA or HELLINGER"));
+  return OptionError(router.kind,
+                     {"similarity",
+                      {},
+                      absl::StrCat("is '", name,
+                                   "', not COSINE or CROSS_ATTENTION or GAUSSIAN or MAHALANOBIS or "
+                                   "KL or WASSERSTEIN or BHATTACHARYYA or HELLINGER")});
 }
 
 }  // namespace equipoise::routing

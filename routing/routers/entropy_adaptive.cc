@@ -14,11 +14,13 @@
 #include <cmath>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
 #include "routing/losses/entropy.h"
+#include "routing/option_problem.h"
 #include "routing/score_router.h"
 #include "routing/score_settings.h"
 
@@ -73,13 +75,17 @@ absl::StatusOr<AdaptiveOptions> ReadAdaptive(const RouterOptions& options) {
   adaptive.threshold = options.settings.GetDouble("entropy_threshold");
   adaptive.top_p = options.settings.GetDouble("top_p");
   adaptive.min_copies = options.settings.GetInt("min_copies");
-  if (!(adaptive.order >= 1.0 && adaptive.threshold >= 0.0 && adaptive.threshold <= 1.0 &&
-        adaptive.top_p > 0.0 && adaptive.top_p <= 1.0 && adaptive.min_copies >= 1)) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "router entropy_adaptive: entropy_order ", adaptive.order, " must be at least 1, ",
-        "entropy_threshold ", adaptive.threshold, " in [0, 1], top_p ", adaptive.top_p,
-        " in (0, 1], min_copies ", adaptive.min_copies, " at least 1"));
-  }
+  std::vector<absl::Status> errors;
+  const auto require = [&](const char* setting, bool holds, auto value, const char* what) {
+    if (holds) return;
+    errors.push_back(OptionError({setting, {}, absl::StrCat("is ", value, ", must be ", what)}));
+  };
+  require("entropy_order", adaptive.order >= 1.0, adaptive.order, "at least 1");
+  require("entropy_threshold", adaptive.threshold >= 0.0 && adaptive.threshold <= 1.0,
+          adaptive.threshold, "in [0, 1]");
+  require("top_p", adaptive.top_p > 0.0 && adaptive.top_p <= 1.0, adaptive.top_p, "in (0, 1]");
+  require("min_copies", adaptive.min_copies >= 1, adaptive.min_copies, "at least 1");
+  EQ_RETURN_IF_ERROR(JoinErrors("router entropy_adaptive", errors));
   return adaptive;
 }
 

@@ -137,8 +137,8 @@ absl::StatusOr<std::unique_ptr<Router>> MakeExpertChoiceRouter(const RouterOptio
   const double factor = options.settings.GetDouble("capacity_factor");
   const int64_t asked = options.settings.GetInt("max_copies");
   if (!(std::isfinite(factor) && factor > 0.0)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("router expert_choice: capacity_factor is ", factor, ", must be above 0"));
+    return OptionError(options.kind,
+                       {"capacity_factor", {}, absl::StrCat("is ", factor, ", must be above 0")});
   }
   if (asked < 0 || asked > options.num_experts) {
     return OptionError({"max_copies",

@@ -23,6 +23,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
 #include "routing/cpu/coarse_score.h"
+#include "routing/option_problem.h"
 #include "routing/score_router.h"
 #include "routing/score_settings.h"
 #include "routing/selection.h"
@@ -122,10 +123,13 @@ absl::StatusOr<std::unique_ptr<Router>> MakeSinkhornRouter(const RouterOptions& 
   EQ_RETURN_IF_ERROR(CheckNoPreference(options));
   const int64_t iterations = options.settings.GetInt("iterations");
   const double tolerance = options.settings.GetDouble("tolerance");
-  if (iterations < 1 || !(tolerance >= 0.0)) {
-    return absl::InvalidArgumentError(absl::StrCat("router sinkhorn: iterations is ", iterations,
-                                                   " and tolerance ", tolerance,
-                                                   "; must be at least 1 and 0"));
+  if (iterations < 1) {
+    return OptionError(options.kind,
+                       {"iterations", {}, absl::StrCat("is ", iterations, ", must be at least 1")});
+  }
+  if (!(tolerance >= 0.0)) {
+    return OptionError(options.kind,
+                       {"tolerance", {}, absl::StrCat("is ", tolerance, ", must be at least 0")});
   }
   EQ_ASSIGN_OR_RETURN(ScoreRouterParts parts, ReadScoreParts(options));
   parts.sequence = std::make_unique<Sinkhorn>(options, iterations, tolerance);

@@ -28,6 +28,7 @@
 #include "routing/block_logits.h"
 #include "routing/capacity_floor.h"
 #include "routing/cpu/drop_copies.h"
+#include "routing/option_problem.h"
 #include "routing/score_router.h"
 #include "routing/score_settings.h"
 #include "routing/selection.h"
@@ -146,8 +147,8 @@ class TokenResonance final : public SequenceSelector {
 
 absl::Status CheckNotNegative(const char* what, double value) {
   if (std::isfinite(value) && value >= 0.0) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("router token_resonance: ", what, " is ", value,
-                                                 ", must be finite and not negative"));
+  return OptionError("token_resonance",
+                     {what, {}, absl::StrCat("is ", value, ", must be finite and not negative")});
 }
 
 }  // namespace

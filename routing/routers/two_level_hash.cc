@@ -21,6 +21,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
 #include "routing/hash_router.h"
+#include "routing/option_problem.h"
 #include "routing/score_settings.h"
 
 namespace equipoise::routing {
@@ -92,9 +93,10 @@ absl::StatusOr<std::unique_ptr<Router>> MakeTwoLevelHashRouter(const RouterOptio
   two_level.with_previous = expert_key == 1;
   two_level.position_block = options.settings.GetInt("position_block");
   if (two_level.position_block < 1) {
-    return absl::InvalidArgumentError(absl::StrCat("router two_level_hash: position_block is ",
-                                                   two_level.position_block,
-                                                   ", must be at least 1"));
+    return OptionError(options.kind,
+                       {"position_block",
+                        {},
+                        absl::StrCat("is ", two_level.position_block, ", must be at least 1")});
   }
   return std::make_unique<HashRouter>(options, static_cast<int>(num_groups),
                                       std::make_unique<TwoLevelKeys>(two_level, options));

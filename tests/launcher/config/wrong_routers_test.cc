@@ -9,25 +9,15 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "tests/launcher/config/config_text.h"
+#include "tests/launcher/config/wrong_config.h"
 
 namespace equipoise::launcher {
 namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using ::testing::SizeIs;
-using ::testing::StartsWith;
 
-// Line `line` of ValidText() becomes `text`. One problem must come of it, at `place`.
-struct NoEffect {
-  const char* name;
-  int line;
-  const char* text;
-  const char* place;
-  const char* message;
-};
-
-const NoEffect kNoEffect[] = {
+const WrongLine kNoEffect[] = {
     {"RateWithoutRule", 18, "  router { top_k { bias { rate: 0.1 } } }", "18:27",
      "moe.router.top_k.bias.rate has no effect: moe.router.top_k.bias.rule is NONE"},
     {"BinsOfProportional", 18, "  router { grap { bias { rule: PROPORTIONAL bins: 64 } } }",
@@ -100,88 +90,79 @@ const NoEffect kNoEffect[] = {
      "optimizer.schedule.final_ratio has no effect: optimizer.schedule.kind is CONSTANT"},
 };
 
-class NoEffectTest : public testing::TestWithParam<NoEffect> {};
+class NoEffectTest : public testing::TestWithParam<WrongLine> {};
 
-TEST_P(NoEffectTest, IsReportedAtItsPlace) {
-  const NoEffect& wrong = GetParam();
-  const std::string file = absl::StrCat(wrong.name, ".textproto");
-  const std::string path = WriteConfig(file, WithLine(wrong.line, wrong.text));
-  const std::vector<std::string> problems = Problems(Load(path).status());
-  ASSERT_THAT(problems, SizeIs(1));
-  EXPECT_THAT(problems[0], StartsWith(absl::StrCat(file, ":", wrong.place, ": ")));
-  EXPECT_THAT(problems[0], HasSubstr(wrong.message));
-}
+TEST_P(NoEffectTest, IsReportedOnceAtItsPlace) { ExpectToldAtItsPlace(GetParam()); }
 
 INSTANTIATE_TEST_SUITE_P(Table, NoEffectTest, testing::ValuesIn(kNoEffect),
                          [](const auto& info) { return std::string(info.param.name); });
 
-// Overrides of ValidText(), and the only problem they must give.
-struct WrongChoice {
-  const char* name;
-  std::vector<std::string> overrides;
-  const char* problem;
-};
-
-const WrongChoice kWrongChoices[] = {
+const WrongOverride kWrongChoices[] = {
     {"NoFieldOfThisRouter",
      {"moe.router.lpr={}", "moe.router.lpr.renormalise=true"},
+     {},
      "--set #2 'moe.router.lpr.renormalise=true': no field 'renormalise' in moe.router.lpr; it "
      "has"},
     {"NoFieldOfAnyRouter",
      {"moe.router.hash={}", "moe.balance_loss.coefficient=0", "moe.jitter=0.1"},
+     {},
      "--set #3 'moe.jitter=0.1': no field 'jitter' in moe; it has num_experts"},
-    {"FieldOfTheChosenRouter", {"moe.jitter=0.1"}, "did you mean moe.router.top_k.jitter?"},
+    {"FieldOfTheChosenRouter", {"moe.jitter=0.1"}, {}, "did you mean moe.router.top_k.jitter?"},
     {"TwoRouters",
      {"moe.router.lpr={mode: GEOMETRIC}", "moe.router.top_k.jitter=0.1"},
+     {},
      "--set #1 'moe.router.lpr={mode: GEOMETRIC}': moe.router.lpr, which this chooses, is replaced "
      "by moe.router.top_k later on: choose one"},
     {"DropsAFilesSettings",
      {"moe.router.lpr.mode=GEOMETRIC"},
+     {},
      "this would drop moe.router.top_k with its settings, at "},
     {"TextOfOneNode",
      {"moe.locality.nodes=1", "data.by_node=true"},
+     {},
      "data.by_node has no effect: moe.locality.nodes is 1"},
     {"FloorOfAnotherRouter",
      {"moe.capacity_floor=2", "moe.router.expert_choice={}", "moe.balance_loss.coefficient=0"},
+     {},
      "--set #1 'moe.capacity_floor=2': moe.capacity_floor has no effect on router expert_choice"},
     {"ExpertsThatDoNotDivide",
      {"moe.router.grap={}", "moe.num_experts=10", "moe.capacity_factor=1", "moe.capacity_floor=2",
       "layout.expert_owner=[0,0,0,0,0,1,1,1,1,1]"},
+     {},
      "--set #2 'moe.num_experts=10': router grap: its 10 experts read blocks of features"},
     {"LossOfAHash",
      {"moe.router.hash={}", "moe.z_loss.coefficient=0.1", "moe.balance_loss.coefficient=0",
       "moe.capacity_factor=2"},
+     {},
      "--set #2 'moe.z_loss.coefficient=0.1': router hash has no scores, so no auxiliary loss"},
     {"BiasOfAHash",
      {"moe.locality.bias.mode=LEARNED", "moe.router.hash={}", "moe.balance_loss.coefficient=0"},
+     {},
      "--set #1 'moe.locality.bias.mode=LEARNED': router hash has no scores, so no preference"},
     {"QuotaOfTooFewExperts",
      {"moe.locality.nodes=8", "moe.locality.quota.outgoing_share=0.5", "moe.capacity_factor=2"},
+     {},
      "--set #2 'moe.locality.quota.outgoing_share=0.5': moe.locality.quota.outgoing_share keeps "
      "tokens on their node"},
     {"MoreCopiesThanExperts",
      {"moe.router.expert_choice={max_copies: 9}", "moe.balance_loss.coefficient=0",
       "moe.capacity_floor=0"},
+     {},
      "--set #1 'moe.router.expert_choice={max_copies: 9}': moe.router.expert_choice.max_copies is "
      "9, not in [0, 8]"},
     {"SegmentOfNothing",
      {"telemetry.consistency_segment=8"},
+     {},
      "telemetry.consistency_segment has no effect: telemetry.consistency_every_steps is 0"},
     {"RateWithoutRule",
      {"moe.router.top_k.bias.rate=0.1"},
+     {},
      "'moe.router.top_k.bias.rate=0.1': moe.router.top_k.bias.rate has no effect"},
 };
 
-class WrongChoiceTest : public testing::TestWithParam<WrongChoice> {};
+class WrongChoiceTest : public testing::TestWithParam<WrongOverride> {};
 
-TEST_P(WrongChoiceTest, IsReportedOnceWithItsNumber) {
-  const WrongChoice& wrong = GetParam();
-  const std::string path = WriteConfig("choice.textproto", ValidText());
-  const std::vector<std::string> problems = Problems(Load(path, wrong.overrides).status());
-  ASSERT_THAT(problems, SizeIs(1));
-  EXPECT_THAT(problems[0], StartsWith("--set #"));
-  EXPECT_THAT(problems[0], HasSubstr(wrong.problem));
-}
+TEST_P(WrongChoiceTest, IsReportedOnceWithItsNumber) { ExpectToldWithItsNumber(GetParam()); }
 
 INSTANTIATE_TEST_SUITE_P(Table, WrongChoiceTest, testing::ValuesIn(kWrongChoices),
                          [](const auto& info) { return std::string(info.param.name); });

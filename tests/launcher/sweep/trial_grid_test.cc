@@ -182,18 +182,22 @@ TEST(TrialGrid, AFaultIsToldOnceWithThePointsThatMakeIt) {
                           "    in every trial"));
 }
 
-TEST(TrialGrid, AFaultOfTheBaseNamesThePointsThatMakeIt) {
+TEST(TrialGrid, AFaultInAFileNamesThePointsThatMakeIt) {
+  WriteConfig("nine.textproto", "moe { top_k: 9 }");
+  WriteConfig("ten.textproto", "moe { top_k: 10 }");
   const auto faults = Faults(
-      "axis { field: \"moe.num_experts\" values: [8, 16, 32] } seeds: [1, 2]\n"
-      "skip { when: \"num_experts=32\" when: \"seed=2\" }");
-  ASSERT_EQ(faults.size(), 8u);
-  EXPECT_THAT(faults[0], HasSubstr("base.textproto:29:29: layout.expert_owner names 8 owners, but "
-                                   "moe.num_experts is 16"));
-  EXPECT_EQ(faults[3], "    in 2 of 5 trials: those with num_experts=16 (sweep.textproto:2)");
+      "axis { name: \"row\" point { name: \"two\" }\n"
+      "  point { name: \"nine\" config: \"nine.textproto\" }\n"
+      "  point { name: \"ten\" config: \"ten.textproto\" } } seeds: [1, 2]\n"
+      "skip { when: \"row=ten\" when: \"seed=2\" }");
+  ASSERT_EQ(faults.size(), 8u);  // a report has its line and a caret
+  EXPECT_THAT(faults[0], HasSubstr("nine.textproto:1:7: moe.top_k is 9, more than the 8"));
+  EXPECT_EQ(faults[3], "    in 2 of 5 trials: those with row=nine (sweep.textproto:3)");
+  EXPECT_THAT(faults[4], HasSubstr("ten.textproto:1:7: moe.top_k is 10, more than the 8"));
   // With its other seed skipped, this one cannot be ruled out.
   EXPECT_EQ(faults[7],
-            "    in 1 of 5 trials: those with num_experts=32 (sweep.textproto:2) and seed=1 "
-            "(sweep.textproto:2)");
+            "    in 1 of 5 trials: those with row=ten (sweep.textproto:4) and seed=1 "
+            "(sweep.textproto:4)");
 }
 
 TEST(TrialGrid, OfVeryManyFaultsTheFirstAreTold) {
