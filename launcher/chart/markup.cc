@@ -71,6 +71,7 @@ std::string FormatFigure(double value) {
   if (!std::isfinite(value)) return std::isnan(value) ? "nan" : value > 0 ? "inf" : "-inf";
   const double size = std::abs(value);
   if (size >= 1e15) return absl::StrFormat("%.3g", value);
+  if (size >= 1e12) return absl::StrFormat("%.4gT", value / 1e12);
   if (size >= 1e9) return absl::StrFormat("%.4gG", value / 1e9);
   if (size >= 1e6) return absl::StrFormat("%.4gM", value / 1e6);
   if (size >= 1e4) return absl::StrFormat("%.4gk", value / 1e3);

@@ -50,7 +50,8 @@ std::string HostName() {
 }
 
 std::string DescribeValidation(const ValidationRecord& record) {
-  std::string text = absl::StrCat("loss ", FormatLoss(record.loss), " nats");
+  std::string text =
+      absl::StrCat("loss ", FormatLoss(record.loss), std::isfinite(record.loss) ? " nats" : "");
   if (std::isfinite(record.loss) && record.bits_per_byte.has_value()) {
     absl::StrAppendFormat(&text, ", %.4f bits per byte", *record.bits_per_byte);
   }

@@ -98,14 +98,8 @@ struct OwnDirectory {
 
 absl::StatusOr<StoredRun> CheckDirectory(FileSystem& files, const std::string& path,
                                          const LoadedConfig& config) {
-  if (files.Exists(path)) {
-    const absl::Status listed = files.List(path).status();
-    if (!listed.ok()) return UnusableRunDirectory(path, listed);
-  }
   EQ_RETURN_IF_ERROR(CheckRunDirectoryFormat(files, path));
-  absl::StatusOr<StoredRun> stored = CheckSameExperiment(files, path, config);
-  if (stored.ok() || absl::IsFailedPrecondition(stored.status())) return stored;
-  return UnusableRunDirectory(path, stored.status());
+  return CheckSameExperiment(files, path, config);
 }
 
 // A start that goes on with a run writes late: whether it will be able to is asked early.

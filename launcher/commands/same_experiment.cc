@@ -168,10 +168,13 @@ absl::StatusOr<StoredRun> CheckSameExperiment(FileSystem& files, const std::stri
                      "own with --run_dir; `equipoise sweep run` goes on with the sweep's trials"));
   }
   const std::string checkpoints = JoinPath(run_directory, "ckpt");
-  EQ_ASSIGN_OR_RETURN(const CheckpointListing listing,
-                      CheckpointDirectory(files, checkpoints).List());
+  const absl::StatusOr<CheckpointListing> listed = CheckpointDirectory(files, checkpoints).List();
+  if (!listed.ok()) return UnusableRunDirectory(run_directory, listed.status());
+  const CheckpointListing& listing = *listed;
+  const absl::StatusOr<bool> has_begun = HoldsARun(files, run_directory, listing);
+  if (!has_begun.ok()) return UnusableRunDirectory(run_directory, has_begun.status());
   StoredRun run;
-  EQ_ASSIGN_OR_RETURN(run.has_begun, HoldsARun(files, run_directory, listing));
+  run.has_begun = *has_begun;
   if (!run.has_begun) return run;
   const RunRecord record = ReadRunRecord(files, run_directory);
   AddDamage(record, run);

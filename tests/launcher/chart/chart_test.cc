@@ -35,6 +35,8 @@ TEST(MarkupTest, FiguresAreShort) {
   EXPECT_EQ(FormatFigure(9999.0), "9999");
   EXPECT_EQ(FormatFigure(12345.0), "12.35k");
   EXPECT_EQ(FormatFigure(-2.5e6), "-2.5M");
+  EXPECT_EQ(FormatFigure(1.5e13), "15T");
+  EXPECT_EQ(FormatFigure(1.5e15), "1.5e+15");
   EXPECT_EQ(FormatFigure(kNaN), "nan");
   EXPECT_EQ(Coordinate(-0.04), "0");
   EXPECT_EQ(Coordinate(12.345), "12.3");

@@ -203,6 +203,17 @@ TEST(SameExperiment, WithoutCheckpointsTheLastStartTellsTheConfiguration) {
   EXPECT_FALSE(Check(path, {}).ok()) << "nothing tells";
 }
 
+TEST(SameExperiment, TellsWhatToDoWhereNothingCanBeRead) {
+  const std::string path = WholeRun();
+  std::filesystem::remove_all(path + "/ckpt");
+  std::ofstream(path + "/ckpt") << "a file";
+  for (const std::string& directory : {path, path + "/ckpt"}) {
+    EXPECT_THAT(std::string(Check(directory, {}).message()),
+                AllOf(HasSubstr("the run directory '" + directory + "' cannot be used"),
+                      HasSubstr("Not a directory"), HasSubstr("--run_dir")));
+  }
+}
+
 TEST(SameExperiment, ALostRecordOfStartsIsTold) {
   for (const char* text : {"", "{\"starts\":", "[]", "gone"}) {
     const std::string path = WholeRun();
