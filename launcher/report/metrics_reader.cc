@@ -118,7 +118,10 @@ class MetricsReader::Impl {
     std::fseek(file.get(), static_cast<long>(result_.end_byte), SEEK_SET);
     bool behind_a_line_end = options.from_byte == 0;
     size_t filled = 0;
-    while (const size_t read = std::fread(buffer_.data() + filled, 1, Space(filled), file.get())) {
+    for (;;) {
+      const size_t space = Space(filled);  // before its address is taken: it may move the buffer
+      const size_t read = std::fread(buffer_.data() + filled, 1, space, file.get());
+      if (read == 0) break;
       filled += read;
       const size_t used = TakeLines(filled, behind_a_line_end, visit);
       std::memmove(buffer_.data(), buffer_.data() + used, filled - used);
