@@ -137,6 +137,26 @@ std::string PredictionChart(const RunHistory& run, size_t number, const std::str
   return DrawLineChart(chart);
 }
 
+std::string LinkChart(const RunHistory& run, size_t number, const std::string& of) {
+  LineChart chart;
+  chart.text = {absl::StrCat("chart-links-", number),
+                absl::StrCat("Links: seconds of a message, against the first step", of), "",
+                "What half a mebibyte takes over each class of link, as measured when the run "
+                "started and corrected by every exchange since; 2 is twice as slow."};
+  chart.x_label = "step";
+  chart.y_label = "times the first step";
+  chart.include = 1.0;
+  for (const LinkHistory& link : run.links) {
+    absl::StrAppend(&chart.text.summary, chart.curves.empty() ? "At the end: " : ", ", link.name,
+                    " ", FormatFigure(link.last_seconds * 1e3), " ms");
+    chart.curves.push_back(
+        MakeCurve(link.name, link.slowdown, static_cast<int>(chart.curves.size())));
+  }
+  if (chart.curves.empty()) return "";
+  absl::StrAppend(&chart.text.summary, ".");
+  return DrawLineChart(chart);
+}
+
 std::string LocalityChart(const RunHistory& run, size_t number, const std::string& of) {
   LineChart chart;
   chart.text = {absl::StrCat("chart-locality-", number),
@@ -163,7 +183,8 @@ Section ExchangeSection(const Runs& runs) {
     const std::string prediction = PredictionChart(runs[i], i, of);
     any_bytes = any_bytes || !bytes.empty();
     any_prediction = any_prediction || !prediction.empty();
-    absl::StrAppend(&figures, prediction, LocalityChart(runs[i], i, of), bytes);
+    absl::StrAppend(&figures, prediction, LinkChart(runs[i], i, of), LocalityChart(runs[i], i, of),
+                    bytes);
   }
   std::string html = figures.empty() ? "" : Grid(figures);
   if (!any_bytes) {

@@ -184,6 +184,7 @@ class MetricsReader::Impl {
       if (key == "time") return ReadTime(value);
       if (key == "moe") return ReadLayers(value);
       if (key == "node_bytes") return ReadNodeBytes(value);
+      if (key == "link_seconds") return ReadLinkSeconds(value);
       if (key == "validation") return ReadValidation(value);
       for (const RowNumber& number : kRowNumbers) {
         if (key == number.key) ReadNumber(value, row_.*number.number);
@@ -273,6 +274,13 @@ class MetricsReader::Impl {
       row_.node_bytes.insert(row_.node_bytes.end(), bytes.begin(), bytes.end());
     }
     return SUCCESS;
+  }
+
+  error_code ReadLinkSeconds(json::value value) {
+    return ForEachField(value, [this](std::string_view link, json::value seconds) {
+      ReadNumber(seconds, row_.link_seconds.emplace_back(std::string(link), kAbsent).second);
+      return SUCCESS;
+    });
   }
 
   error_code ReadDomainCounts(json::value value, LayerRow& layer) {

@@ -63,6 +63,7 @@ struct MetricsRow {
   bool has_time = false;
   std::vector<LayerRow> layers;
   std::vector<int64_t> node_bytes;  // [N * N]
+  std::vector<std::pair<std::string, double>> link_seconds;
   ValidationRow validation;
 };
 

@@ -42,6 +42,17 @@ void AddNodeBytes(std::span<const int64_t> bytes, RunHistory& run) {
   for (size_t i = 0; i < bytes.size(); ++i) run.node_bytes[i] += static_cast<double>(bytes[i]);
 }
 
+void AddLinks(const MetricsRow& row, RunHistory& run) {
+  for (const auto& [name, seconds] : row.link_seconds) {
+    if (!(seconds > 0.0)) continue;
+    auto link = std::find_if(run.links.begin(), run.links.end(),
+                             [&name = name](const LinkHistory& l) { return l.name == name; });
+    if (link == run.links.end()) link = run.links.insert(link, {name, seconds, seconds, {}});
+    link->last_seconds = seconds;
+    link->slowdown.Add(row.step, seconds / link->first_seconds);
+  }
+}
+
 // Over the layers of a row: the worst, the mean, and the mean floor.
 void AddBalance(const MetricsRow& row, double LayerRow::*figure, double LayerRow::*floor,
                 bool small_is_bad, BalanceHistory& history) {
@@ -104,6 +115,7 @@ void AddRow(const MetricsRow& row, RunHistory& run) {
   run.mfu.Add(row.step, row.mfu);
   for (size_t i = 0; row.has_time && i < row.time.size(); ++i)
     run.time[i].Add(row.step, row.time[i]);
+  AddLinks(row, run);
   AddLayers(row, run);
 }
 

@@ -49,6 +49,14 @@ struct LayerHistory {
   CountWindow last_counts;
 };
 
+// What a class of links is thought to cost (`link_seconds`).
+struct LinkHistory {
+  std::string name;
+  double first_seconds = 0.0;
+  double last_seconds = 0.0;
+  Series slowdown;  // seconds over those of the first step
+};
+
 // A figure of balance over the steps, of all MoE layers together.
 struct BalanceHistory {
   Series worst;
@@ -109,6 +117,7 @@ struct RunHistory {
   BalanceHistory max_over_mean;
   std::vector<LayerHistory> layers;
   std::vector<double> node_bytes;  // [N * N], summed over all steps; empty if not recorded
+  std::vector<LinkHistory> links;
   // Rows that experts compute: mean over ranks over the most of any; mean over the layers.
   Series balance_efficiency;
   std::vector<ValidationPoint> validations;

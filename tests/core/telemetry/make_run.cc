@@ -108,6 +108,7 @@ StepRecord MakeStep(const Shape& shape, int64_t step) {
   record.time[Phase::kExperts] = 0.6 * record.step_seconds;
   record.time[Phase::kDispatch] = 0.2 * record.step_seconds;
   record.time[Phase::kOther] = 0.2 * record.step_seconds;
+  record.link_seconds = {{"self", 1e-5}, {"remote", 0.005 + 0.001 * std::sin(0.01 * step)}};
   record.layers.resize(static_cast<size_t>(shape.layers));
   for (int i = 0; i < shape.layers; ++i) {
     LayerRecord& layer = record.layers[static_cast<size_t>(i)];

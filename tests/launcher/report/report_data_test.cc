@@ -137,6 +137,7 @@ TEST_F(MetricsReaderTest, RowsHoldTheNumbersOfTheRecord) {
     EXPECT_EQ(row.cross_entropy, record.cross_entropy);
     EXPECT_EQ(row.mfu, *record.mfu);
     EXPECT_EQ(row.time[static_cast<size_t>(Phase::kExperts)], record.time[Phase::kExperts]);
+    EXPECT_EQ(row.link_seconds, record.link_seconds);
     ASSERT_EQ(row.layers.size(), 2U);
     EXPECT_EQ(row.layers[1].layer, 2);
     EXPECT_EQ(row.layers[1].counts, record.layers[1].counts);
