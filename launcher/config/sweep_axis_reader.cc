@@ -303,6 +303,11 @@ void SweepAxisReader::ReadSeeds(std::vector<SweepAxis>& axes) {
 
 void SweepAxisReader::CheckName(const std::string& name, const AxisName& axis) {
   if (name.empty()) return;
+  if (name.find('=') != std::string::npos) {
+    Fail(axis.place, absl::StrCat("the name of an axis has no '=', for conditions have it behind "
+                                  "the name: \"",
+                                  name, "\""));
+  }
   const auto [first, is_new] = names_.emplace(name, axis);
   // Two axes of one field have been told of.
   if (is_new || (!axis.field.empty() && first->second.field == axis.field)) return;

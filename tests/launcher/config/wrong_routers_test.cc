@@ -3,11 +3,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "core/nn/parameter.h"
+#include "routing/option_problem.h"
+#include "routing/router.h"
 #include "tests/launcher/config/config_text.h"
 #include "tests/launcher/config/wrong_config.h"
 
@@ -210,6 +214,45 @@ TEST(WrongRouters, RateZeroGoesByTheModeOfABias) {
   EXPECT_EQ(rate("LEARNED", "moe.num_experts=8"), 0.1 / 8);
   EXPECT_EQ(rate("LEARNED", "moe.locality.bias.rate=0.5"), 0.5);
   EXPECT_EQ(rate("CONTROLLER", "moe.num_experts=8"), 0.05);
+}
+
+// What the schema forbids, a router made by hand refuses in a form that has its place.
+TEST(WrongRouters, ARouterNamesTheSettingThatItRefuses) {
+  const struct {
+    const char* router;
+    const char* setting;
+    routing::Settings::Value value;
+  } kRefused[] = {
+      {"top_k", "score", std::string("SOFTPLUS")},
+      {"top_k", "jitter", 1.0},
+      {"top_k", "orthogonality_loss.coefficient", -1.0},
+      {"entropy_adaptive", "entropy_order", 0.5},
+      {"entropy_adaptive", "entropy_threshold", 2.0},
+      {"entropy_adaptive", "top_p", 0.0},
+      {"entropy_adaptive", "min_copies", int64_t{0}},
+      {"expert_choice", "capacity_factor", 0.0},
+      {"sinkhorn", "iterations", int64_t{0}},
+      {"sinkhorn", "tolerance", -1.0},
+      {"token_resonance", "capacity_safety", -1.0},
+      {"two_level_hash", "position_block", int64_t{0}},
+      {"lpr", "latent_dim", int64_t{1}},
+      {"lpr", "similarity", std::string("DOT")},
+  };
+  const std::string path = WriteConfig("refused.textproto", ValidText());
+  for (const auto& refused : kRefused) {
+    const auto loaded = Load(path, {absl::StrCat("moe.router.", refused.router, "={}"),
+                                    "moe.balance_loss.coefficient=0"});
+    ASSERT_TRUE(loaded.ok()) << loaded.status();
+    routing::RouterOptions options = loaded->options.train.model.moe.router;
+    options.hidden = 48;
+    options.locality.num_nodes = 1;
+    options.settings.Set(refused.setting, refused.value);
+    ParameterRegistry parameters;
+    const auto problems =
+        routing::OptionProblemsOf(routing::MakeRouter(options, parameters).status());
+    ASSERT_THAT(problems, testing::SizeIs(1)) << refused.router << " " << refused.setting;
+    EXPECT_EQ(problems[0].subject, refused.setting);
+  }
 }
 
 TEST(WrongRouters, ARouterOwnsTheNamesOfItsSettings) {

@@ -69,6 +69,9 @@ TEST(WrongSweeps, AreToldWithTheirPlace) {
       {"axis { values: [10, 10] }", "exactly one of field, zip and point; this one has none"},
       {"axis { field: \"steps\" values: 1 point { name: \"a\" } }", "this one has several"},
       {"axis { name: \"a\" point { name: \"b\" } values: 1 }", "belong to an axis with a field"},
+      {"axis { name: \"a=b\" field: \"steps\" values: 1 }", "2:1: the name of an axis has no '='"},
+      {"axis { field: \"steps\" values: [1, 2",
+       "2:36: expected ',' or ']' in the list, found the end"},
       {"axis { point { name: \"b\" } }", "an axis of points needs a name"},
       {"axis { name: \"a\" point { set: \"steps=1\" } }", "a point needs a name"},
       {"axis { name: \"a\" point { name: \"b\" set: \"steps\" } }",
@@ -198,6 +201,26 @@ TEST(WrongSweeps, SkipsAreJudgedBesideAxesThatAreWrong) {
   // What has no name may be what was meant.
   EXPECT_THAT(ProblemsOf("seeds: 1\naxis { values: 1 }\nskip { when: \"width=3\" }"),
               ElementsAre(HasSubstr("exactly one of field, zip and point")));
+}
+
+// Half-written in every way: always a report, never a crash.
+TEST(WrongSweeps, EveryTruncationIsReportedOrValid) {
+  const std::string text =
+      "name: \"n\" set: [\"moe.capacity_factor=2\"] seeds: [1, 2]\n"
+      "axis { field: \"steps\" range { from: 9 to: 1 step: 4 } }\n"
+      "axis { zip { field: \"moe.top_k\" values: [1, 2] } zip { field: \"moe.expert_width\" "
+      "values: [8, 4] } }\n"
+      "axis { name: \"row\" point { name: \"a\" } point { name: \"b\" config: \"row.textproto\" "
+      "set: \"model.hidden=96\" } }\n"
+      "skip { when: \"row=a\" when: \"steps!=5\" } trial { ranks: 2 }";
+  EXPECT_THAT(ProblemsOf(text), ElementsAre());
+  int wrong = 0;
+  for (size_t size = 0; size < text.size(); ++size) {
+    const std::vector<std::string> problems = ProblemsOf(text.substr(0, size));
+    wrong += problems.empty() ? 0 : 1;
+    for (const std::string& problem : problems) EXPECT_THAT(problem, HasSubstr("sweep.textproto:"));
+  }
+  EXPECT_GT(wrong, 200);
 }
 
 TEST(WrongSweeps, PathsThatMatchNothing) {
