@@ -71,8 +71,8 @@ charts=(chart-loss chart-learning-rate chart-gradient-norm chart-domain-loss "${
   chart-mfu chart-timeline-0)
 both_charts=(chart-loss chart-validation chart-learning-rate chart-gradient-norm "${balance[@]}"
   chart-lorenz-0 chart-lorenz-1 chart-gates-0 chart-gates-1 chart-load-0-0 chart-load-1-1
-  chart-domains-0-0 chart-domains-1-1 chart-exchange-0 chart-exchange-1 chart-links-1
-  chart-node-bytes-1 chart-time chart-speed chart-mfu chart-timeline-0 chart-timeline-1)
+  chart-domains-0-0 chart-domains-1-1 chart-exchange-0 chart-exchange-1 chart-node-bytes-1
+  chart-time chart-speed chart-mfu chart-timeline-0 chart-timeline-1)
 sweep_charts=(sweep-0-chart-pareto-balance sweep-0-chart-pareto-time sweep-0-chart-curves-loss)
 long_charts=(chart-loss "${balance[@]}" chart-lorenz-0 chart-gates-0 chart-load-0-0 chart-load-0-3
   chart-domains-0-0 chart-exchange-0 chart-links-0 chart-node-bytes-0 chart-time chart-timeline-0)
