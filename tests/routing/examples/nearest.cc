@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
+#include "routing/option_problem.h"
 #include "routing/score_router.h"
 #include "routing/score_settings.h"
 
@@ -71,8 +72,8 @@ absl::StatusOr<std::unique_ptr<Router>> MakeNearestRouter(const RouterOptions& o
                                                           ParameterRegistry& parameters) {
   const double sharpness = options.settings.GetDouble("sharpness");
   if (!(sharpness > 0.0)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("router nearest: sharpness is ", sharpness, ", must be above 0"));
+    return OptionError(options.kind,
+                       {"sharpness", {}, absl::StrCat("is ", sharpness, ", must be above 0")});
   }
   EQ_ASSIGN_OR_RETURN(ScoreRouterParts parts, ReadScoreParts(options));
   parts.logits = std::make_unique<DistanceLogits>(DeclareGate(options, parameters), sharpness);
