@@ -145,7 +145,7 @@ std::string LinkChart(const RunHistory& run, size_t number, const std::string& o
                 "started and corrected by every exchange since; 2 is twice as slow."};
   chart.x_label = "step";
   chart.y_label = "times the first step";
-  chart.include = 1.0;
+  chart.include = 0.0;
   for (const LinkHistory& link : run.links) {
     absl::StrAppend(&chart.text.summary, chart.curves.empty() ? "At the end: " : ", ", link.name,
                     " ", FormatFigure(link.last_seconds * 1e3), " ms");
