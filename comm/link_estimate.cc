@@ -16,13 +16,15 @@ constexpr size_t kOfLinks = (1 + Link::kNumLines) * kNumLinkClasses;
 constexpr double kOfLatency = 0.7;
 constexpr double kOfLine = 0.35;
 constexpr double kOfLineBeyond = 0.7;
-constexpr double kOfFactor = 0.25;
-// Of one exchange about what is to be expected.
-constexpr double kOfExchange = 0.2;
+constexpr double kOfFactor = 0.15;
+// Of one exchange about what is to be expected, if it took less, or more: what disturbs an
+// exchange, a rank without a core or a lost packet, only ever adds, and may add much.
+constexpr double kOfSooner = 0.2;
+constexpr double kOfLater = 0.3;
 // What is added from one exchange to the next.
 constexpr double kOfTime = 0.02;
 // An exchange further off than so many standard deviations is taken for one that far off.
-constexpr double kFarthest = 3.0;
+constexpr double kFarthest = 2.0;
 
 constexpr double Square(double x) { return x * x; }
 
@@ -78,7 +80,7 @@ void LinkEstimate::Observe(const LinkUses& uses, int kind, double seconds) {
   if (!(seconds > 0.0) || !(expected > 0.0)) return;
   Age();
   std::vector<double> gain(size(), 0.0);
-  double variance = Square(kOfExchange);
+  double variance = Square(seconds < expected ? kOfSooner : kOfLater);
   for (size_t i = 0; i < size(); ++i) {
     for (size_t j = 0; j < size(); ++j) gain[i] += Covariance(i, j) * shares[j];
     variance += gain[i] * shares[i];

@@ -38,6 +38,7 @@ void ExchangeLearner::Learn(const std::vector<PassNanoseconds>& passes) {
     most.computing = std::max(most.computing, pass.computing);
   }
   pass_ = {};
+  if (!std::exchange(warm_[algorithm_], true)) return;
   estimate_->Observe(uses_, static_cast<int>(algorithm_),
                      1e-9 * static_cast<double>(most.elapsed - most.computing));
 }

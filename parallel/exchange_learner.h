@@ -1,6 +1,7 @@
 #ifndef EQUIPOISE_PARALLEL_EXCHANGE_LEARNER_H_
 #define EQUIPOISE_PARALLEL_EXCHANGE_LEARNER_H_
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -50,7 +51,8 @@ class ExchangeLearner {
 
   // Of the pass that has ended, on this rank: what the others are to be told.
   const PassNanoseconds& last_pass() const { return pass_; }
-  // Of that pass, on all ranks [R].
+  // Of that pass, on all ranks [R]. The first of each algorithm is passed over: it opens
+  // connections and touches memory that later ones find.
   void Learn(const std::vector<PassNanoseconds>& passes);
 
  private:
@@ -63,6 +65,7 @@ class ExchangeLearner {
   // Of the pass that was begun last.
   comm::LinkUses uses_ = {};
   size_t algorithm_ = 0;
+  std::array<bool, kExchangeAlgorithms.size()> warm_ = {};
 };
 
 }  // namespace equipoise::parallel
