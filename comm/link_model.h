@@ -37,7 +37,8 @@ struct Link {
 
   double latency = 0.0;
   std::array<double, kSizes.size()> seconds_per_byte = {};  // on average over a piece of each size
-  // Seconds a byte beyond the last size; 0: the last line goes on.
+  // Seconds a byte beyond the last size; 0: the last line goes on. Only a run learns it: neither
+  // files nor the configuration have it.
   double beyond = 0.0;
 };
 

@@ -11,8 +11,8 @@
 namespace equipoise::parallel {
 namespace {
 
-// Every step of an algorithm waits for the slowest rank, which the model knows nothing of: one of
-// more steps must be faster by this factor.
+// Every step of an algorithm waits for the slowest rank, which links do not explain: one of more
+// steps must be faster by this factor.
 constexpr double kWorthwhile = 0.92;
 
 }  // namespace
@@ -29,7 +29,8 @@ size_t AutoExchange::ChosenIndex(const ExchangeCounts& counts, ConstTensorView e
   int steps_of_best = 0;
   for (size_t i = 0; i < candidates_.size(); ++i) {
     const std::string& algorithm = candidates_[i]->name();
-    const std::vector<ExpectedTransfers> transfers = Forecast(algorithm, counts, expert_ids, gates);
+    const std::vector<ExpectedTransfers> transfers =
+        TransfersOf(algorithm, counts, expert_ids, gates);
     const double seconds = learner_.Predict(algorithm, transfers);
     const int steps = NumSteps(transfers, row_bytes_);
     if (i > 0 && seconds >= least * (steps > steps_of_best ? kWorthwhile : 1.0)) continue;

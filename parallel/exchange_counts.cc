@@ -74,7 +74,7 @@ absl::StatusOr<ExchangeCounts> ExchangeCounts::Gather(
   const TensorView own = gathered.Rows(group.rank(), group.rank() + 1);
   std::vector<int64_t> mine(static_cast<size_t>(size), 0);
   mine[0] = last_pass.elapsed;
-  mine[1] = last_pass.computing;
+  mine[1] = last_pass.alone;
   for (int chunk = 0; chunk < num_chunks; ++chunk) {
     const TokenRange range = ChunkOfTokens(expert_ids.dim(0), chunk, num_chunks);
     const std::span<int64_t> row = std::span(mine).subspan(

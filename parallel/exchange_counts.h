@@ -26,8 +26,8 @@ TokenRange ChunkOfTokens(int64_t tokens, int chunk, int num_chunks);
 
 // What the last exchange's forward pass took on a rank: exchange_learner.h.
 struct PassNanoseconds {
-  int64_t elapsed = 0;    // 0: there was no pass
-  int64_t computing = 0;  // of those, spent on what no transfer was hidden behind
+  int64_t elapsed = 0;  // 0: there was no pass
+  int64_t alone = 0;    // of those, it computed with no transfer under way
 };
 
 // What every rank of a group sends where in one MoE layer, chunk by chunk: all that any exchange

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "comm/exchange/transfer.h"
@@ -27,26 +28,35 @@ struct ExchangeForecast {
 
 // Predicts exchanges, and corrects what links are thought to cost by what their forward passes
 // took. Every rank clocks its own; the next exchange of counts tells all ranks what each of them
-// saw, so that all learn alike, without a message more. A pass begins when its counts have been
-// exchanged, on all ranks at once, and it is over with the last of them: what it took, less what
-// the rank with the most to compute computed, is what its transfers took.
+// saw, so that all learn alike, without a message more. A pass begins when its plan is made, just
+// after counts were exchanged and so on all ranks at about the same time, and it is over with the
+// last of them: what it took, less what the rank that computed longest with nothing under way
+// computed, is what its transfers took. With chunks, which travel side by side while predictions
+// add them up, links are learnt as they serve such exchanges.
+//
+// What is learnt counts from the next step on: within one, the same counts have the same forecast,
+// also in a layer that runs again.
 //
 // Of one rank and group; the estimate may be shared with other learners of the rank.
 class ExchangeLearner {
  public:
   ExchangeLearner(comm::Topology topology, std::shared_ptr<comm::LinkEstimate> estimate)
-      : topology_(std::move(topology)), estimate_(std::move(estimate)) {}
+      : topology_(std::move(topology)), estimate_(std::move(estimate)), known_(*estimate_) {}
 
-  // By what is known now.
+  // A step, or an evaluation, begins.
+  void BeginStep() { known_ = *estimate_; }
+
+  // By what was known when the step began.
   double Predict(const std::string& algorithm,
                  const std::vector<ExpectedTransfers>& transfers) const;
+  ExchangeForecast Forecast(std::string algorithm, std::vector<ExpectedTransfers> transfers) const;
 
   // As they are thought to be now.
   const comm::LinkModel& links() const { return estimate_->links(); }
 
-  // The forward pass of an exchange begins, alike on all ranks.
-  ExchangeForecast Begin(std::string algorithm, std::vector<ExpectedTransfers> transfers);
-  // It has ended, with these times of the rank's transfers since Begin.
+  // The forward pass of this exchange begins, alike on all ranks.
+  void Begin(const ExchangeForecast& forecast);
+  // It has ended, with these times of the rank's transfers since the last pass.
   void End(const comm::TransferTimes& times);
 
   // Of the pass that has ended, on this rank: what the others are to be told.
@@ -60,6 +70,7 @@ class ExchangeLearner {
 
   const comm::Topology topology_;
   const std::shared_ptr<comm::LinkEstimate> estimate_;
+  comm::LinkEstimate known_;  // when the step began
   Clock::time_point began_;
   PassNanoseconds pass_;
   // Of the pass that was begun last.

@@ -142,13 +142,17 @@ class ExpertExchange {
                                                          TensorView gates,
                                                          const comm::WaitPlace& place) = 0;
 
-  // The forward pass of plans begins, which Plan made of `counts`; what is expected of it, and of
-  // its backward pass. Of ids [T, K] and gates [T, K] only the sizes matter.
-  ExchangeForecast BeginForward(const ExchangeCounts& counts, const ExchangePlan& plan,
-                                ConstTensorView expert_ids, ConstTensorView gates) {
-    return learner_.Begin(AlgorithmOf(plan),
-                          Forecast(AlgorithmOf(plan), counts, expert_ids, gates));
+  // A step, or an evaluation, begins: what "auto" chooses by stays as it is until the next one.
+  void BeginStep() { learner_.BeginStep(); }
+  // What is expected of plans that Plan made of `counts`. Of ids [T, K] and gates [T, K] only the
+  // sizes matter.
+  ExchangeForecast Forecast(const ExchangeCounts& counts, const ExchangePlan& plan,
+                            ConstTensorView expert_ids, ConstTensorView gates) const {
+    const std::string& algorithm = AlgorithmOf(plan);
+    return learner_.Forecast(algorithm, TransfersOf(algorithm, counts, expert_ids, gates));
   }
+  // The forward pass of these plans begins.
+  void BeginForward(const ExchangeForecast& forecast) { learner_.Begin(forecast); }
   // Returns when its transfers are over, with their times.
   absl::StatusOr<comm::TransferTimes> EndForward() {
     EQ_ASSIGN_OR_RETURN(const comm::TransferTimes times, EndPass());
@@ -239,9 +243,10 @@ class ExpertExchange {
   }
 
   // What an algorithm would send; see ForecastLayer.
-  std::vector<ExpectedTransfers> Forecast(const std::string& algorithm,
-                                          const ExchangeCounts& counts, ConstTensorView expert_ids,
-                                          ConstTensorView gates) const {
+  std::vector<ExpectedTransfers> TransfersOf(const std::string& algorithm,
+                                             const ExchangeCounts& counts,
+                                             ConstTensorView expert_ids,
+                                             ConstTensorView gates) const {
     return ForecastLayer(algorithm, topology_, placement_, counts,
                          {.row = row_bytes_, .ids = RowBytes(expert_ids), .gates = RowBytes(gates)},
                          inside_nodes());
@@ -269,7 +274,7 @@ struct ExchangeCosts {
   int64_t row_bytes = 0;  // of a token's H elements
 };
 
-// What exchanges may correct of `links`, if at all.
+// An estimate that starts from `links`; those that were not measured stay as they are.
 std::shared_ptr<comm::LinkEstimate> MakeLinkEstimate(const comm::LinkModel& links,
                                                      const comm::MeasuredLinks& measured);
 

@@ -142,8 +142,9 @@ absl::Status MoeLayer::PlanChunks(const StepContext& context, const MicroBatch& 
                       exchange_.Plan(device, *device.activations, counts, saved.routed.expert_ids,
                                      saved.routed.gates, place));
   const ExchangeForecast forecast =
-      exchange_.BeginForward(counts, plans[0], saved.routed.expert_ids, saved.routed.gates);
+      exchange_.Forecast(counts, plans[0], saved.routed.expert_ids, saved.routed.gates);
   if (context.exchange_log != nullptr) context.exchange_log->Record(index_, counts, forecast);
+  exchange_.BeginForward(forecast);
   for (ExchangePlan& plan : plans) saved.chunks.emplace_back().plan = std::move(plan);
   return absl::OkStatus();
 }

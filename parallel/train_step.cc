@@ -276,6 +276,7 @@ absl::StatusOr<StepResult> TrainStep::ComputeGradient(const SampleSource& source
     Fill(context_, 0.0, parameters_.gradients(group));
   }
   statistics_->BeginStep(context_, batch_tokens);
+  exchange_->BeginStep();
   exchange_log_->BeginStep();
   route_counts_->BeginStep(step);
   const StepContext step_context = {
@@ -337,7 +338,10 @@ void TrainStep::Describe(StepResult& result) const {
   result.loss = result.cross_entropy;
   result.node_bytes = exchange_log_->NodeBytes();
   result.num_nodes = exchange_log_->num_nodes();
-  result.links = exchange_->links();
+  for (int i = 0; i < comm::kNumLinkClasses && world_.size() > 1; ++i) {
+    const auto link = static_cast<comm::LinkClass>(i);
+    if (topology_.has(link)) result.links[link] = exchange_->links()[link];
+  }
   const std::vector<const routing::Router*> routers = model_->routers();
   const std::vector<int> positions = model_->moe_layers();
   for (int i = 0; i < static_cast<int>(routers.size()); ++i) {

@@ -14,6 +14,7 @@ absl::StatusOr<EvaluationResult> TrainStep::Evaluate(const SampleSource& source,
   };
   std::fill(host_domain_sums_.begin(), host_domain_sums_.end(), 0.0);
   domain_loads_->Clear();
+  exchange_->BeginStep();
   const StepContext step_context = {context_, nullptr, nullptr, &*domain_loads_, nullptr};
   const comm::WaitPlace place = {.step = last_step_, .validation = true};
   const int64_t capacity = layout_.MaxMicroBatchSequences();

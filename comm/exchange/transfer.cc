@@ -50,12 +50,12 @@ void AddAllToAllRows(const Context& context, ConstTensorView send, std::vector<i
 class TransferQueue::AtWork {
  public:
   explicit AtWork(TransferQueue& queue) : queue_(queue) {
-    queue_.StopHiding();
+    queue_.StopAside();
     ++queue_.at_work_;
   }
   ~AtWork() {
     --queue_.at_work_;
-    queue_.StartHiding();
+    queue_.StartAside();
   }
   AtWork(const AtWork&) = delete;
   AtWork& operator=(const AtWork&) = delete;
@@ -145,19 +145,19 @@ void TransferQueue::MoveOn() {
 }
 
 void TransferQueue::SetComputing(bool computing) {
-  StopHiding();
-  if (computing_since_ != 0) times_.computing += SecondsSince(computing_since_);
-  computing_since_ = computing ? NanosecondsNow() : 0;
-  StartHiding();
+  StopAside();
+  computing_ = computing;
+  StartAside();
 }
 
-void TransferQueue::StopHiding() {
-  if (hiding_since_ != 0) times_.hidden += SecondsSince(hiding_since_);
-  hiding_since_ = 0;
+void TransferQueue::StopAside() {
+  if (aside_since_ == 0) return;
+  (num_running_ > 0 ? times_.hidden : times_.alone) += SecondsSince(aside_since_);
+  aside_since_ = 0;
 }
 
-void TransferQueue::StartHiding() {
-  if (computing_since_ != 0 && at_work_ == 0 && num_running_ > 0) hiding_since_ = NanosecondsNow();
+void TransferQueue::StartAside() {
+  if (computing_ && at_work_ == 0) aside_since_ = NanosecondsNow();
 }
 
 TransferTimes TransferQueue::TakeTimes() {

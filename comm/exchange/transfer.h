@@ -62,13 +62,13 @@ struct TransferTimes {
   // queue's own calls. What in_flight has besides these two went into those calls, and into the
   // rows of other transfers.
   double hidden = 0.0;
-  double computing = 0.0;  // in TransferQueue::Computations, whatever was under way
+  double alone = 0.0;  // likewise, and none was under way
 
   TransferTimes& operator+=(const TransferTimes& other) {
     in_flight += other.in_flight;
     blocked += other.blocked;
     hidden += other.hidden;
-    computing += other.computing;
+    alone += other.alone;
     return *this;
   }
 };
@@ -143,9 +143,10 @@ class TransferQueue final : public Progress {
   class AtWork;
 
   void SetComputing(bool computing);
-  // Ends a piece of hidden time, if there is one, or begins one, if something is hidden.
-  void StopHiding();
-  void StartHiding();
+  // Ends a piece of time in which the rank computes and this queue does nothing, if there is one,
+  // or begins one, if it computes.
+  void StopAside();
+  void StartAside();
   void MoveOn();
   InFlight* Find(Ticket ticket);
   // The first transfer before `transfer` that has yet to start something on `lane`, or null; and
@@ -168,11 +169,11 @@ class TransferQueue final : public Progress {
   Ticket next_ticket_ = 1;
   absl::Status status_;
   int num_running_ = 0;
-  int64_t running_since_ = 0;    // nanoseconds
-  int64_t computing_since_ = 0;  // nanoseconds; 0: it does not compute
-  int at_work_ = 0;              // calls that have not returned
-  int64_t hiding_since_ = 0;     // nanoseconds; 0: nothing is hidden
-  int64_t moved_on_ = 0;         // when last, nanoseconds
+  int64_t running_since_ = 0;  // nanoseconds
+  bool computing_ = false;
+  int at_work_ = 0;          // calls that have not returned
+  int64_t aside_since_ = 0;  // nanoseconds; 0: it does not compute, or the queue is at work
+  int64_t moved_on_ = 0;     // when last, nanoseconds
   TransferTimes times_;
 };
 

@@ -106,12 +106,14 @@ class Layer {
     const Context& context = memory_.context();
     Workspace& space = *context.activations;
     const WorkspaceFrame kept(space);
+    exchange.BeginStep();
     EQ_ASSIGN_OR_RETURN(const parallel::ExchangeCounts counts,
                         exchange.Count(context, ids_.view(), {}));
     EQ_ASSIGN_OR_RETURN(const std::vector<parallel::ExchangePlan> plans,
                         exchange.Plan(context, space, counts, ids_.view(), gates_.view(), {}));
     const parallel::ExchangePlan& plan = plans[0];
-    expected_ = exchange.BeginForward(counts, plan, ids_.view(), gates_.view());
+    expected_ = exchange.Forecast(counts, plan, ids_.view(), gates_.view());
+    exchange.BeginForward(expected_);
     const WorkspaceFrame scratch(*context.scratch);
     EQ_ASSIGN_OR_RETURN(parallel::PendingRows pending,
                         exchange.Dispatch(context, space, plan, x_.view(), nullptr));

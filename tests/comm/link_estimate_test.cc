@@ -80,8 +80,8 @@ TEST(LinkEstimate, LearnsWhatLinksCost) {
   EXPECT_LT(MeanError(estimate, truth, factors), 0.1);
   See(estimate, truth, factors, 200, "more");
   EXPECT_LT(MeanError(estimate, truth, factors), 0.05);
-  // What one kind takes more than another is the kind's, not the links'.
-  EXPECT_NEAR(estimate.factor(1) / estimate.factor(0), 1.25, 0.05);
+  // What one kind takes more than another is the kind's, for the most part, not the links'.
+  EXPECT_NEAR(estimate.factor(1) / estimate.factor(0), 1.25, 0.08);
   EXPECT_NEAR(estimate.factor(2) / estimate.factor(0), 0.9, 0.05);
 }
 
@@ -94,6 +94,32 @@ TEST(LinkEstimate, FollowsLinksThatChange) {
   busy[LinkClass::kRemote] = {1e-4, 3e-8};
   See(estimate, busy, factors, 100, "busy");
   EXPECT_LT(MeanError(estimate, busy, factors), 0.12);
+}
+
+// As in a run whose layers are all of one size, for a long time.
+TEST(LinkEstimate, FollowsAfterManyExchangesOfOneSize) {
+  LinkEstimate estimate(AtStart(), kAll, kKinds);
+  const LinkUses uses = Across(3.0, 4e6);
+  const double before = Seconds(AtStart(), uses);
+  for (int i = 0; i < 5000; ++i) estimate.Observe(uses, 0, before);
+  EXPECT_NEAR(Predicted(estimate, uses, 0), before, 0.01 * before);
+  for (int i = 0; i < 100; ++i) estimate.Observe(uses, 0, 3.0 * before);
+  EXPECT_NEAR(Predicted(estimate, uses, 0), 3.0 * before, 0.12 * 3.0 * before);
+}
+
+// An algorithm that looked slow in a bad moment is not given up for ever.
+TEST(LinkEstimate, ForgetsWhatItNoLongerSees) {
+  LinkEstimate estimate(AtStart(), kAll, kKinds);
+  const LinkUses uses = Across(3.0, 4e6);
+  const double usual = Seconds(AtStart(), uses);
+  for (int i = 0; i < 100; ++i) {
+    estimate.Observe(uses, 0, usual);
+    estimate.Observe(uses, 1, 2.0 * usual);
+  }
+  const double slow = estimate.factor(1) / estimate.factor(0);
+  EXPECT_GT(slow, 1.2);
+  for (int i = 0; i < 2000; ++i) estimate.Observe(uses, 0, usual);
+  EXPECT_LT(estimate.factor(1) / estimate.factor(0), 1.0 + 0.1 * (slow - 1.0));
 }
 
 TEST(LinkEstimate, BlamesWhatHasAShareInTheSeconds) {
@@ -131,20 +157,27 @@ TEST(LinkEstimate, StaysAsItWasGiven) {
     for (int i = 0; i < 10; ++i) estimate.Observe(Across(3.0, 4e6), 1, 0.5);
     return estimate;
   };
+  const auto expect_as_given = [](const LinkEstimate& estimate, LinkClass link) {
+    EXPECT_EQ(estimate.links()[link].latency, AtStart()[link].latency);
+    EXPECT_EQ(estimate.links()[link].seconds_per_byte, AtStart()[link].seconds_per_byte);
+    EXPECT_EQ(estimate.links()[link].beyond, 0.0);
+  };
   const LinkEstimate given = seen({false, false, false, false});
-  EXPECT_EQ(LinksToText(given.links()), LinksToText(AtStart()));
+  for (const LinkClass link : {LinkClass::kSelf, LinkClass::kNode, LinkClass::kRemote}) {
+    expect_as_given(given, link);
+  }
   EXPECT_EQ(given.factor(1), 1.0);
   // Of a model that was given in part, the other part is corrected.
   const LinkEstimate in_part = seen({false, false, true, false});
-  EXPECT_EQ(in_part.links()[LinkClass::kSelf].Seconds(1e6),
-            AtStart()[LinkClass::kSelf].Seconds(1e6));
+  expect_as_given(in_part, LinkClass::kSelf);
+  expect_as_given(in_part, LinkClass::kNode);
   EXPECT_GT(in_part.links()[LinkClass::kRemote].Seconds(4e6), 0.05);
 }
 
 TEST(LinkEstimate, PassesOverWhatTellsNothing) {
   LinkEstimate estimate(AtStart(), kAll, kKinds);
   estimate.Observe(LinkUses{}, 0, 1.0);
-  for (const double seconds : {0.0, -1.0, std::nan("")}) {
+  for (const double seconds : {0.0, -1.0, std::nan(""), std::exp(1e9)}) {
     estimate.Observe(Across(3.0, 4e6), 0, seconds);
   }
   EXPECT_EQ(LinksToText(estimate.links()), LinksToText(AtStart()));

@@ -92,7 +92,7 @@ absl::Status ExpectTheCountsOfAll(comm::Communicator& world, const RoutingScenar
   for (int source = 0; source < world.size(); ++source) {
     const PassNanoseconds& pass = counts.last_passes()[static_cast<size_t>(source)];
     EXPECT_EQ(pass.elapsed, source + 7);
-    EXPECT_EQ(pass.computing, -source);
+    EXPECT_EQ(pass.alone, -source);
   }
   for (int chunk = 0; chunk < chunks; ++chunk) {
     for (int source = 0; source < world.size(); ++source) {
