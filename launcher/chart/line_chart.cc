@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 
 #include "absl/strings/str_cat.h"
 #include "launcher/chart/markup.h"
@@ -126,26 +127,53 @@ class Plot {
   const LineChart& chart_;
 };
 
-// About a dozen rows of the longest curve's points, and the other curves' nearest ones.
+// The usual distance between neighbours; 0 for fewer than two points.
+double SpacingOf(const Curve& curve) {
+  std::vector<double> gaps;
+  for (size_t i = 1; i < curve.points.size(); ++i) {
+    gaps.push_back(curve.points[i].x - curve.points[i - 1].x);
+  }
+  if (gaps.empty()) return 0.0;
+  const auto middle = gaps.begin() + static_cast<std::ptrdiff_t>(gaps.size() / 2);
+  std::nth_element(gaps.begin(), middle, gaps.end());
+  return *middle;
+}
+
+// What `curve` has at `x` in a table whose rows stand for `row_spacing` each: its nearest point, if
+// it stands for this `x` too. Empty where the curve has no value: before its start, after its end,
+// in a gap.
+std::string CellAt(const Curve& curve, double x, double spacing, double row_spacing) {
+  const auto nearest = std::min_element(curve.points.begin(), curve.points.end(),
+                                        [&](const CurvePoint& a, const CurvePoint& b) {
+                                          return std::abs(a.x - x) < std::abs(b.x - x);
+                                        });
+  if (nearest == curve.points.end() || !std::isfinite(nearest->y)) return "";
+  const bool is_beside = x < curve.points.front().x || x > curve.points.back().x;
+  const double reach = is_beside ? std::min(spacing, row_spacing) : std::max(spacing, row_spacing);
+  return std::abs(nearest->x - x) <= 0.5 * reach ? FormatFigure(nearest->y) : "";
+}
+
+// About a dozen rows of the longest curve's points, and what the other curves have there.
 std::string TableOf(const LineChart& chart) {
   const auto longest = std::max_element(
       chart.curves.begin(), chart.curves.end(),
       [](const Curve& a, const Curve& b) { return a.points.size() < b.points.size(); });
   if (longest == chart.curves.end() || longest->points.empty()) return "";
   std::vector<std::vector<std::string>> rows = {{chart.x_label}};
-  for (const Curve& curve : chart.curves) rows[0].push_back(curve.name);
+  std::vector<double> spacings;
+  for (const Curve& curve : chart.curves) {
+    rows[0].push_back(curve.name);
+    spacings.push_back(SpacingOf(curve));
+  }
+  const double row_spacing = SpacingOf(*longest);
   const size_t count = std::min(kTableRows, longest->points.size());
   for (size_t i = 0; i < count; ++i) {
     const size_t index = count < 2 ? 0 : i * (longest->points.size() - 1) / (count - 1);
     const double x = longest->points[index].x;
     std::vector<std::string>& row = rows.emplace_back();
     row.push_back(FormatFigure(x));
-    for (const Curve& curve : chart.curves) {
-      const auto nearest = std::min_element(curve.points.begin(), curve.points.end(),
-                                            [&](const CurvePoint& a, const CurvePoint& b) {
-                                              return std::abs(a.x - x) < std::abs(b.x - x);
-                                            });
-      row.push_back(nearest == curve.points.end() ? "" : FormatFigure(nearest->y));
+    for (size_t c = 0; c < chart.curves.size(); ++c) {
+      row.push_back(CellAt(chart.curves[c], x, spacings[c], row_spacing));
     }
   }
   return FoldedTable(rows);

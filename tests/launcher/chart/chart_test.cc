@@ -160,6 +160,63 @@ TEST(LineChartTest, AnySizeIsDrawn) {
   EXPECT_THAT(DrawLineChart(LineChart()), HasSubstr("</svg>"));
 }
 
+// The cells of the rows of a chart's table, without its header.
+std::vector<std::vector<std::string>> TableRowsOf(const LineChart& chart) {
+  const std::string html = DrawLineChart(chart);
+  std::vector<std::vector<std::string>> rows;
+  for (size_t at = html.find("<tr><td>"); at != std::string::npos;
+       at = html.find("<tr><td>", at + 1)) {
+    const size_t end = html.find("</tr>", at);
+    std::vector<std::string>& row = rows.emplace_back();
+    for (size_t cell = html.find("<td>", at); cell < end; cell = html.find("<td>", cell + 1)) {
+      row.push_back(html.substr(cell + 4, html.find("</td>", cell) - cell - 4));
+    }
+  }
+  return rows;
+}
+
+TEST(LineChartTest, NumbersAreOnlyWhereACurveHasAValue) {
+  LineChart chart;
+  chart.curves.resize(5);
+  for (int step = 1; step <= 12; ++step) {
+    const double y = step;
+    chart.curves[0].points.push_back({y, y, y, y});
+    if (step <= 6) chart.curves[1].points.push_back({y, y, y, y});  // ends early
+    if (step >= 5) chart.curves[2].points.push_back({y, y, y, y});  // begins late
+    const double diverged = step <= 3 ? y : kNaN;
+    chart.curves[3].points.push_back({y, diverged, diverged, diverged});
+    if (step <= 4 || step > 8) chart.curves[4].points.push_back({y, y, y, y});  // lost steps
+  }
+  const std::vector<std::vector<std::string>> rows = TableRowsOf(chart);
+  ASSERT_EQ(rows.size(), 12U);
+  for (int step = 1; step <= 12; ++step) {
+    const std::string value = std::to_string(step);
+    EXPECT_THAT(rows[static_cast<size_t>(step - 1)],
+                ElementsAre(value, value, step <= 6 ? value : "", step >= 5 ? value : "",
+                            step <= 3 ? value : "", step <= 4 || step > 8 ? value : ""));
+  }
+}
+
+TEST(LineChartTest, ARareFigureIsTheNearestOneUntilItsLast) {
+  LineChart chart;
+  chart.curves.resize(3);
+  for (int step = 1; step <= 111; ++step) {
+    const double y = step;
+    chart.curves[0].points.push_back({y, y, y, y});
+    if (step % 20 == 0 && step <= 60) chart.curves[1].points.push_back({y, y, y, y});
+  }
+  chart.curves[2].points.push_back({1, 7, 7, 7});  // a single value
+  std::vector<std::string> rare;
+  std::vector<std::string> single;
+  for (const std::vector<std::string>& row : TableRowsOf(chart)) {
+    rare.push_back(row[2]);
+    single.push_back(row[3]);
+  }
+  // The rows are those of steps 1, 11, 21, ..., 111.
+  EXPECT_THAT(rare, ElementsAre("", "", "20", "40", "40", "60", "", "", "", "", "", ""));
+  EXPECT_THAT(single, ElementsAre("7", "", "", "", "", "", "", "", "", "", "", ""));
+}
+
 TEST(HeatMapTest, HasAPictureForEachColouringAndNumbersWhereThereIsRoom) {
   HeatMap map;
   map.text = {"id", "title", "", ""};
