@@ -17,6 +17,15 @@ ExchangeForecast ExchangeLearner::Forecast(std::string algorithm,
   return {std::move(algorithm), std::move(transfers), seconds};
 }
 
+std::vector<std::pair<std::string, double>> ExchangeLearner::factors() const {
+  std::vector<std::pair<std::string, double>> factors;
+  for (const char* algorithm : kExchangeAlgorithms) {
+    const auto kind = static_cast<int>(IndexOfAlgorithm(algorithm));
+    factors.emplace_back(algorithm, estimate_->factor(kind));
+  }
+  return factors;
+}
+
 void ExchangeLearner::Begin(const ExchangeForecast& forecast) {
   algorithm_ = IndexOfAlgorithm(forecast.algorithm);
   uses_ = ForwardUses(topology_, known_.links(), forecast.transfers);

@@ -53,6 +53,7 @@ class ExchangeLearner {
 
   // As they are thought to be now.
   const comm::LinkModel& links() const { return estimate_->links(); }
+  std::vector<std::pair<std::string, double>> factors() const;
 
   // The forward pass of this exchange begins, alike on all ranks.
   void Begin(const ExchangeForecast& forecast);

@@ -112,8 +112,10 @@ class ExpertExchange {
   const routing::ExpertPlacement& placement() const { return placement_; }
   const comm::Topology& topology() const { return topology_; }
   comm::TransferQueue& queue() { return *queue_; }
-  // As exchanges have shown them so far.
+  // As exchanges have shown them so far; and, by algorithm, what exchanges take over what links
+  // explain.
   const comm::LinkModel& links() const { return learner_.links(); }
+  std::vector<std::pair<std::string, double>> factors() const { return learner_.factors(); }
 
   // Into how many chunks it cuts a layer's tokens, for one to travel while another is computed.
   int num_chunks() const { return num_chunks_; }

@@ -188,6 +188,7 @@ StepRecord ReportStep(const StepResult& result, int num_experts,
       record.node_bytes.emplace_back(row, row + nodes);
     }
   }
+  record.exchange_factors = result.exchange_factors;
   for (int i = 0; i < comm::kNumLinkClasses; ++i) {
     const auto link = static_cast<comm::LinkClass>(i);
     const comm::Link& now = result.links[link];

@@ -342,6 +342,7 @@ void TrainStep::Describe(StepResult& result) const {
     const auto link = static_cast<comm::LinkClass>(i);
     if (topology_.has(link)) result.links[link] = exchange_->links()[link];
   }
+  if (!result.links.empty()) result.exchange_factors = exchange_->factors();
   const std::vector<const routing::Router*> routers = model_->routers();
   const std::vector<int> positions = model_->moe_layers();
   for (int i = 0; i < static_cast<int>(routers.size()); ++i) {

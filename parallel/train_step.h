@@ -75,8 +75,10 @@ struct StepResult {
   // [N * N] bytes from a node (first index) to a node, by the exchanges of all layers.
   std::vector<double> node_bytes;
   int num_nodes = 0;
-  // As this rank's expert group knows them after the step; unknown in a dense model.
+  // As this rank's expert group knows them after the step; unknown in a dense model. With them, by
+  // algorithm, the exchanges' factors.
   comm::LinkModel links;
+  std::vector<std::pair<std::string, double>> exchange_factors;
 };
 
 // One MoE layer on fixed samples, over all ranks.

@@ -139,6 +139,9 @@ std::string StepRecordToJson(const StepRecord& record) {
   for (const LayerRecord& layer : record.layers) row["moe"].push_back(ToJson(layer));
   if (!record.node_bytes.empty()) row["node_bytes"] = record.node_bytes;
   if (!record.link_seconds.empty()) row["link_seconds"] = ToJson(record.link_seconds);
+  if (!record.exchange_factors.empty()) {
+    row["exchange_factors"] = ToJson(record.exchange_factors);
+  }
   if (record.validation.has_value()) row["validation"] = ToJson(*record.validation);
   return Finish(std::move(row));
 }

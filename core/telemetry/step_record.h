@@ -112,8 +112,10 @@ struct StepRecord {
   std::vector<LayerRecord> layers;  // MoE layers, in order
   // [N][N] bytes from a node (first index) to a node, by the exchanges of all layers.
   std::vector<std::vector<int64_t>> node_bytes;
-  // By class of link: seconds of a message of half a MiB, as the run knows its links by now.
+  // By class of link: seconds of a message of half a MiB, as the run knows its links by now. By
+  // exchange algorithm: what its exchanges take, over what links explain.
   NamedValues link_seconds;
+  NamedValues exchange_factors;
   std::optional<ValidationRecord> validation;
 };
 

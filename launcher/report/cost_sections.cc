@@ -137,24 +137,34 @@ std::string PredictionChart(const RunHistory& run, size_t number, const std::str
   return DrawLineChart(chart);
 }
 
+// Classes of links differ by orders of magnitude: each is drawn against its own mean.
+Curve MakeLinkCurve(const LinkHistory& link, int style) {
+  Curve curve = MakeCurve(link.name, link.seconds, style);
+  for (CurvePoint& point : curve.points) {
+    for (double* value : {&point.y, &point.low, &point.high}) *value /= link.seconds.mean();
+  }
+  return curve;
+}
+
 std::string LinkChart(const RunHistory& run, size_t number, const std::string& of) {
   LineChart chart;
-  chart.text = {absl::StrCat("chart-links-", number),
-                absl::StrCat("Links: seconds of a message, against the first step", of), "",
-                "What half a mebibyte takes over each class of link, as measured when the run "
-                "started and corrected by every exchange since; 2 is twice as slow."};
+  chart.text = {
+      absl::StrCat("chart-links-", number),
+      absl::StrCat("Links: seconds of a message, against the run's mean", of), "",
+      "What half a mebibyte is thought to take over each class of link: measured when the "
+      "run started, corrected by its exchanges since. The first steps learn; a rise later "
+      "on is a link that got slower. At the end: "};
   chart.x_label = "step";
-  chart.y_label = "times the first step";
+  chart.y_label = "times the mean";
   chart.include = 0.0;
   for (const LinkHistory& link : run.links) {
-    absl::StrAppend(&chart.text.summary, chart.curves.empty() ? "At the end: " : ", ", link.name,
-                    " ", FormatFigure(link.last_seconds * 1e3), " ms");
-    chart.curves.push_back(
-        MakeCurve(link.name, link.slowdown, static_cast<int>(chart.curves.size())));
+    if (link.seconds.empty() || link.seconds.mean() <= 0.0) continue;
+    absl::StrAppend(&chart.text.note, chart.curves.empty() ? "" : ", ", link.name, " ",
+                    FormatFigure(link.seconds.last() * 1e3), " ms");
+    chart.curves.push_back(MakeLinkCurve(link, static_cast<int>(chart.curves.size())));
   }
-  if (chart.curves.empty()) return "";
-  absl::StrAppend(&chart.text.summary, ".");
-  return DrawLineChart(chart);
+  absl::StrAppend(&chart.text.note, ".");
+  return chart.curves.empty() ? "" : DrawLineChart(chart);
 }
 
 std::string LocalityChart(const RunHistory& run, size_t number, const std::string& of) {

@@ -44,12 +44,10 @@ void AddNodeBytes(std::span<const int64_t> bytes, RunHistory& run) {
 
 void AddLinks(const MetricsRow& row, RunHistory& run) {
   for (const auto& [name, seconds] : row.link_seconds) {
-    if (!(seconds > 0.0)) continue;
     auto link = std::find_if(run.links.begin(), run.links.end(),
                              [&name = name](const LinkHistory& l) { return l.name == name; });
-    if (link == run.links.end()) link = run.links.insert(link, {name, seconds, seconds, {}});
-    link->last_seconds = seconds;
-    link->slowdown.Add(row.step, seconds / link->first_seconds);
+    if (link == run.links.end()) link = run.links.insert(link, {name, {}});
+    link->seconds.Add(row.step, seconds);
   }
 }
 

@@ -52,9 +52,7 @@ struct LayerHistory {
 // What a class of links is thought to cost (`link_seconds`).
 struct LinkHistory {
   std::string name;
-  double first_seconds = 0.0;
-  double last_seconds = 0.0;
-  Series slowdown;  // seconds over those of the first step
+  Series seconds;
 };
 
 // A figure of balance over the steps, of all MoE layers together.

@@ -47,6 +47,8 @@ TEST(StepReport, TellsWhatLinksAreThoughtToCost) {
   EXPECT_TRUE(ReportStep(result, 4, ThreeOwners()).link_seconds.empty());
   result.links[comm::LinkClass::kRemote] = {0.5, 1.0};
   result.links[comm::LinkClass::kSelf] = {0.25, 2.0};
+  result.exchange_factors = {{"flat", 1.25}};
+  EXPECT_EQ(ReportStep(result, 4, ThreeOwners()).exchange_factors, result.exchange_factors);
   const NamedValues expected = {{"self", 0.25 + 2.0 * 524288.0}, {"remote", 0.5 + 524288.0}};
   EXPECT_EQ(ReportStep(result, 4, ThreeOwners()).link_seconds, expected);
 }

@@ -87,6 +87,8 @@ TEST(MetricsJsonTest, ValuesAreExact) {
 TEST(MetricsJsonTest, OptionalKeysAppearWithTheirValues) {
   StepRecord record = Sample(7);
   record.mfu = 0.4;
+  record.link_seconds = {{"self", 1e-5}, {"remote", 0.005}};
+  record.exchange_factors = {{"flat", 1.25}};
   record.layers[0].floor_min_max = 0.9;
   record.layers[0].router_entropy = 0.7;
   record.validation = ValidationRecord{3.1, 1.2, {{"prose", 3.0, 1.1}, {"c\"ode", 3.2, 1.3}}, {}};
@@ -98,6 +100,8 @@ TEST(MetricsJsonTest, OptionalKeysAppearWithTheirValues) {
   record.validation->layers.push_back(held_out);
   const json row = json::parse(StepRecordToJson(record));
   EXPECT_EQ(row["mfu"], 0.4);
+  EXPECT_EQ(row["link_seconds"], (json{{"self", 1e-5}, {"remote", 0.005}}));
+  EXPECT_EQ(row["exchange_factors"], (json{{"flat", 1.25}}));
   EXPECT_EQ(row["moe"][0]["floor_min_max"], 0.9);
   EXPECT_EQ(row["moe"][0]["router_entropy"], 0.7);
   EXPECT_EQ(row["validation"]["bits_per_byte"], 1.2);
