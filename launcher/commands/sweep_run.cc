@@ -22,6 +22,7 @@
 #include "launcher/sweep/median_stopping.h"
 #include "launcher/sweep/slurm_script.h"
 #include "launcher/sweep/status_table.h"
+#include "launcher/sweep/time_limit.h"
 #include "launcher/sweep/trial_grid.h"
 #include "launcher/sweep/trial_runner.h"
 #include "launcher/sweep/trial_store.h"
@@ -68,7 +69,7 @@ absl::StatusOr<RunLock> TakeLock(const TrialStore& store) {
 // The trials to run now, in their order.
 absl::StatusOr<std::vector<Trial>> ChooseTrials(const std::vector<Trial>& trials,
                                                 const std::map<std::string, TrialStatus>& statuses,
-                                                const std::string& only) {
+                                                const std::string& only, const TrialStore& store) {
   std::vector<Trial> chosen;
   std::vector<std::string> ids;
   for (const Trial& trial : trials) {
@@ -76,7 +77,12 @@ absl::StatusOr<std::vector<Trial>> ChooseTrials(const std::vector<Trial>& trials
     if (!only.empty() && trial.id != only) continue;
     const auto found = statuses.find(trial.id);
     const TrialState state = found == statuses.end() ? TrialState::kWaiting : found->second.state;
-    if (state != TrialState::kFinished && state != TrialState::kStopped) chosen.push_back(trial);
+    const bool goes_on =
+        found != statuses.end() && EndedEarly(trial, found->second) && LimitIsRaised(store, trial);
+    if (goes_on || (state != TrialState::kFinished && state != TrialState::kStopped)) {
+      chosen.push_back(trial);
+      chosen.back().goes_on = goes_on;
+    }
     if (!only.empty()) return chosen;
   }
   if (only.empty()) return chosen;
@@ -112,6 +118,22 @@ absl::Status Conclude(const RunnerResult& result, const SweepSpec& spec, const T
                                                       " of the trials failed; the same "
                                                       "command tries them again")),
                       ExitCode::kOther);
+}
+
+// What is finished short of its last step.
+absl::Status TellOfLimits(const std::vector<Trial>& trials, const TrialStore& store) {
+  EQ_ASSIGN_OR_RETURN(const SweepPlan plan, store.ReadPlan());
+  EQ_ASSIGN_OR_RETURN(const auto statuses, store.ReadStatus(plan));
+  int num_early = 0;
+  for (const Trial& trial : trials) {
+    const auto found = statuses.find(trial.id);
+    if (found != statuses.end() && EndedEarly(trial, found->second)) ++num_early;
+  }
+  if (num_early == 0) return absl::OkStatus();
+  Say(absl::StrCat(num_early, " of the finished ended before the last step (max_minutes) and ",
+                   "will not count in the report: with max_minutes raised or removed, the same ",
+                   "command goes on with them"));
+  return absl::OkStatus();
 }
 
 std::vector<std::string> IdsOf(const std::vector<Trial>& trials) {
@@ -179,7 +201,7 @@ absl::Status RunTrials(const SweepRunRequest& request, const Sweep& sweep, Trial
   EQ_ASSIGN_OR_RETURN(const SweepPlan plan, store.ReadPlan());
   EQ_ASSIGN_OR_RETURN(const auto statuses, store.ReadStatus(plan));
   EQ_ASSIGN_OR_RETURN(const std::vector<Trial> chosen,
-                      ChooseTrials(sweep.trials, statuses, request.trial));
+                      ChooseTrials(sweep.trials, statuses, request.trial, store));
   const size_t num_before = (request.trial.empty() ? sweep.trials.size() : 1) - chosen.size();
   Say(absl::StrCat("sweep ", sweep.spec.name, " in ", store.path(), ": ", sweep.trials.size(),
                    " trials, ", chosen.size(), " to run, ", request.jobs, " at a time"));
@@ -202,6 +224,7 @@ absl::Status RunTrials(const SweepRunRequest& request, const Sweep& sweep, Trial
   }
   TrialRunner runner(store, *sweep.files, sweep.spec.axes, std::move(options));
   EQ_ASSIGN_OR_RETURN(const RunnerResult result, runner.Run(chosen, AttemptsOf(statuses)));
+  EQ_RETURN_IF_ERROR(TellOfLimits(sweep.trials, store));
   return Conclude(result, sweep.spec, store, num_before);
 }
 

@@ -208,10 +208,16 @@ std::string CurveChart(const Sweep& sweep, const char* id, const char* title, co
   return chart.curves.empty() ? "" : DrawLineChart(chart);
 }
 
-// The trials that will not finish by themselves.
+// The trials that will not finish by themselves, and those whose result does not count.
 std::string EndedEarly(const SweepReport& report) {
   std::string html;
   for (const ReportedTrial& trial : report.trials) {
+    if (!trial.not_counted.empty()) {
+      absl::StrAppend(&html, "<p class=\"absent warn\">Trial ", EscapeMarkup(trial.plan.id), " (",
+                      EscapeMarkup(absl::StrJoin(trial.plan.labels, ", ")),
+                      ") is not counted: ", EscapeMarkup(trial.not_counted), "</p>\n");
+      continue;
+    }
     const bool failed = trial.status.state == TrialState::kFailed;
     if (!failed && trial.status.state != TrialState::kStopped) continue;
     absl::StrAppend(&html, "<p class=\"absent warn\">Trial ", EscapeMarkup(trial.plan.id), " (",

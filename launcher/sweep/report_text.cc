@@ -82,10 +82,10 @@ std::string Footer(const SweepReport& report) {
     absl::StrAppend(&text, "stopped, and not counted: ", trial.plan.id, " (",
                     absl::StrJoin(trial.plan.labels, ", "), "): ", trial.status.reason, "\n");
   }
-  if (!report.without_metrics.empty()) {
-    absl::StrAppend(&text, "finished, but without metrics.jsonl, and not counted: ",
-                    absl::StrJoin(report.without_metrics, ", "),
-                    "; remove their folders and run the sweep again\n");
+  for (const ReportedTrial& trial : report.trials) {
+    if (trial.not_counted.empty()) continue;
+    absl::StrAppend(&text, "not counted: ", trial.plan.id, " (",
+                    absl::StrJoin(trial.plan.labels, ", "), "): ", trial.not_counted, "\n");
   }
   if (report.num_skipped_lines > 0) {
     absl::StrAppend(&text, report.num_skipped_lines,
@@ -149,6 +149,7 @@ Json TrialToJson(const SweepReport& report, const ReportedTrial& trial) {
   json["steps"] = trial.plan.steps;
   json["window_steps"] = trial.figures.num_steps();
   if (!trial.status.reason.empty()) json["reason"] = trial.status.reason;
+  if (!trial.not_counted.empty()) json["not_counted"] = trial.not_counted;
   if (trial.figures.num_skipped() > 0) json["skipped_lines"] = trial.figures.num_skipped();
   json["figures"] = Json::object();
   for (const Figure figure : AllFigures()) {
@@ -211,7 +212,6 @@ std::string ReportJson(const SweepReport& report) {
   json["sweep"] = report.name;
   json["window"] = report.window;
   json["skipped_lines"] = report.num_skipped_lines;
-  if (!report.without_metrics.empty()) json["without_metrics"] = report.without_metrics;
   json["frontier_of"] = Json::array();
   for (const auto& figure : {report.loss, report.balance, report.time, report.bytes}) {
     if (figure.has_value()) json["frontier_of"].push_back(Name(*figure));

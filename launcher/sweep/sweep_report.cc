@@ -5,8 +5,12 @@
 #include <map>
 #include <utility>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "core/base/status_macros.h"
 #include "core/io/file_system.h"
+#include "core/telemetry/step_gaps.h"
 
 namespace equipoise::launcher {
 namespace {
@@ -20,9 +24,58 @@ std::vector<std::string> PointOf(const SweepPlan& plan, const PlannedTrial& tria
   return labels;
 }
 
-// A trial that says it is finished may have lost its metrics.jsonl.
 bool HasResult(const ReportedTrial& trial) {
-  return trial.status.state == TrialState::kFinished && trial.figures.num_steps() > 0;
+  return trial.status.state == TrialState::kFinished && trial.not_counted.empty();
+}
+
+// Whether the trial goes on from another run's checkpoint, and so has no first steps of its own.
+bool BeginsElsewhere(const std::string& config) {
+  constexpr absl::string_view kKey = "resume: \"";
+  const size_t key = config.find(kKey.data(), 0, kKey.size());
+  if (key == std::string::npos) return false;
+  const size_t begin = key + kKey.size();
+  return absl::StrContains(config.substr(begin, config.find('"', begin) - begin), '/');
+}
+
+// What the metrics lack of the steps that STATUS.json says are done; "" if they have all.
+std::string Damage(const TrialStore& store, const ReportedTrial& trial) {
+  if (trial.figures.num_steps() == 0) return "it has no metrics.jsonl, or one without steps";
+  const int64_t first = trial.figures.first_step().value_or(1);
+  if (first > 1 && !BeginsElsewhere(store.ReadTrialConfig(trial.plan.id))) {
+    return absl::StrCat("metrics.jsonl begins at step ", first);
+  }
+  StepGaps gaps = trial.figures.gaps();
+  gaps.End(trial.status.step - gaps.last().value_or(0));
+  return gaps.empty() ? "" : absl::StrCat("metrics.jsonl: ", gaps.Describe());
+}
+
+// ReportedTrial::not_counted of a finished trial.
+std::string WhyNotCounted(const TrialStore& store, const ReportedTrial& trial) {
+  const std::string damage = Damage(store, trial);
+  if (!damage.empty()) {
+    return absl::StrCat(damage, "; delete ", store.trial_path(trial.plan.id),
+                        " and run the sweep again");
+  }
+  if (trial.status.step >= trial.plan.steps) return "";
+  return absl::StrCat("it ended at step ", trial.status.step, " of ", trial.plan.steps,
+                      trial.status.reason.empty() ? "" : ": ", trial.status.reason,
+                      "; raise or remove max_minutes in the sweep's configuration and run the "
+                      "sweep again, which goes on with it");
+}
+
+ReportedTrial ReadTrial(const TrialStore& store, const PlannedTrial& plan,
+                        const TrialStatus& status, int window) {
+  ReportedTrial trial = {plan, status, {}};
+  const absl::Status format = store.CheckTrialFormat(plan.id);
+  if (!format.ok()) {
+    trial.not_counted = std::string(format.message());
+    return trial;
+  }
+  // A trial that has not begun has no file, and so no figures.
+  std::ifstream metrics(JoinPath(store.trial_path(plan.id), "metrics.jsonl"));
+  trial.figures = TrialFigures::Read(metrics, window);
+  if (status.state == TrialState::kFinished) trial.not_counted = WhyNotCounted(store, trial);
+  return trial;
 }
 
 void SummariseFigures(const std::vector<const ReportedTrial*>& trials, ReportedPoint& point) {
@@ -139,13 +192,8 @@ absl::StatusOr<SweepReport> MakeSweepReport(const TrialStore& store, int window)
     if (!axis.is_seed) report.point_axes.push_back(axis.name);
   }
   for (const PlannedTrial& trial : plan.trials) {
-    // A trial that has not begun has no file, and so no figures.
-    std::ifstream metrics(JoinPath(store.trial_path(trial.id), "metrics.jsonl"));
-    report.trials.push_back({trial, statuses.at(trial.id), TrialFigures::Read(metrics, window)});
-    const ReportedTrial& reported = report.trials.back();
-    report.num_skipped_lines += reported.figures.num_skipped();
-    const bool is_finished = reported.status.state == TrialState::kFinished;
-    if (is_finished && !HasResult(reported)) report.without_metrics.push_back(trial.id);
+    report.trials.push_back(ReadTrial(store, trial, statuses.at(trial.id), window));
+    report.num_skipped_lines += report.trials.back().figures.num_skipped();
   }
   report.points = GroupTrials(plan, report.trials);
   MarkFrontier(report);

@@ -18,13 +18,15 @@ struct ReportedTrial {
   PlannedTrial plan;
   TrialStatus status;
   TrialFigures figures;  // of a trial that is not finished: as far as it came
+  // Why a trial that says it is finished counts for nothing, and what to do; "" if it counts.
+  std::string not_counted = {};
 };
 
 // The trials that differ in their seed alone.
 struct ReportedPoint {
   std::vector<std::string> labels;  // on the axes that are no seeds
   int num_trials = 0;
-  int num_finished = 0;  // those that have metrics
+  int num_finished = 0;  // those that count
   // Over the finished trials that have the figure.
   std::array<std::optional<MeanInterval>, kNumFigures> figures;
   // No other point is at least as good in loss, balance, time and bytes and better in one of them.
@@ -50,8 +52,6 @@ struct SweepReport {
   std::optional<Figure> time;     // tokens per second
   std::optional<Figure> bytes;    // that exchanges send, a token
   int64_t num_skipped_lines = 0;
-  // Ids of finished trials whose metrics are gone: they count for nothing.
-  std::vector<std::string> without_metrics;
 };
 
 // Reads the metrics of every trial of the sweep in `store`. Errors as TrialStore::ReadPlan.

@@ -1,12 +1,15 @@
 #include "launcher/sweep/trial_figures.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <deque>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <string>
+#include <string_view>
+#include <system_error>
 #include <vector>
 
 #include "core/base/check.h"
@@ -118,6 +121,17 @@ void SetBalance(const std::vector<LayerLoad>& layers, const BalanceSlots& slots,
   set(slots.max_over_mean, &LoadStats::max_over_mean, /*small_is_bad=*/false);
 }
 
+// The step of a row, which is its first key, without parsing the rest.
+std::optional<int64_t> StepOf(const std::string& line) {
+  constexpr std::string_view kKey = "\"step\":";
+  const size_t key = line.find(kKey);
+  int64_t step = 0;
+  if (key == std::string::npos) return std::nullopt;
+  const char* begin = line.data() + key + kKey.size();
+  const auto [end, error] = std::from_chars(begin, line.data() + line.size(), step);
+  return error == std::errc() ? std::optional<int64_t>(step) : std::nullopt;
+}
+
 // A line worth parsing: one that was cut off has no end.
 bool LooksWhole(const std::string& line) {
   return line.size() >= 2 && line.front() == '{' && line.back() == '}';
@@ -138,7 +152,9 @@ class FigureReader {
     std::vector<Json> rows;
     for (const std::string& text : last_lines_) {
       Json row = Parse(text);
-      if (row.is_object()) rows.push_back(std::move(row));
+      if (!row.is_object()) continue;
+      See(StepOf(text));
+      rows.push_back(std::move(row));
     }
     ReadWindow(rows);
     if (!last_validation_.empty()) ReadValidation(Parse(last_validation_));
@@ -156,7 +172,15 @@ class FigureReader {
     if (line.find("\"validation\":") != std::string::npos) last_validation_ = line;
     if (line.find("\"cross_entropy\":") == std::string::npos) return;
     last_lines_.push_back(line);
-    if (last_lines_.size() > window_) last_lines_.pop_front();
+    if (last_lines_.size() <= window_) return;
+    See(StepOf(last_lines_.front()));
+    last_lines_.pop_front();
+  }
+
+  void See(const std::optional<int64_t>& step) {
+    if (!step.has_value()) return;
+    if (!figures_.first_step_.has_value()) figures_.first_step_ = step;
+    figures_.gaps_.See(*step);
   }
 
   Json Parse(const std::string& line) {

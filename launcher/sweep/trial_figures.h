@@ -7,6 +7,8 @@
 #include <istream>
 #include <optional>
 
+#include "core/telemetry/step_gaps.h"
+
 namespace equipoise::launcher {
 
 // What a report says of a trial. Balance is that of the token copies each expert got, summed over
@@ -57,14 +59,20 @@ class TrialFigures {
   std::optional<double> operator[](Figure figure) const {
     return values_[static_cast<size_t>(figure)];
   }
+  // Of the first row of a step; none: there is no row.
+  std::optional<int64_t> first_step() const { return first_step_; }
   int64_t last_step() const { return last_step_; }
+  // Steps that lack their row, between the first and the last that have one.
+  const StepGaps& gaps() const { return gaps_; }
   int64_t num_steps() const { return num_steps_; }  // in the window
   int64_t num_skipped() const { return num_skipped_; }
 
  private:
   friend class FigureReader;
   std::array<std::optional<double>, kNumFigures> values_;
+  std::optional<int64_t> first_step_;
   int64_t last_step_ = 0;
+  StepGaps gaps_;
   int64_t num_steps_ = 0;
   int64_t num_skipped_ = 0;
 };

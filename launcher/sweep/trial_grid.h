@@ -25,6 +25,8 @@ struct Trial {
   int64_t steps = 0;
   DatasetOptions train_data = {};
   DatasetOptions validation_data = {};  // no sources: none
+  // It says it is finished, but a time limit that has been raised since ended it early.
+  bool goes_on = false;
 };
 
 // "router=lpr coefficient=0.1 seed=1".

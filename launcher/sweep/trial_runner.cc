@@ -128,9 +128,12 @@ absl::Status TrialRunner::StartSome() {
   return absl::OkStatus();
 }
 
-// Nothing finished is given to this runner: whatever is now, another job has done since.
+// Nothing finished is given to this runner but what goes on: whatever is now, another job has done
+// since.
 bool TrialRunner::IsDoneByAnother(const Waiting& waiting) {
-  if (store_.ReadRunStatus(waiting.trial->id).state != "finished") return false;
+  const TrialStore::RunStatus run = store_.ReadRunStatus(waiting.trial->id);
+  if (run.state != "finished") return false;
+  if (waiting.trial->goes_on && run.step < waiting.trial->steps) return false;
   ++result_.finished;
   idle_since_ = absl::InfiniteFuture();
   options_.say(absl::StrFormat("finished  %s by another job, %d of %d done",
@@ -204,11 +207,16 @@ absl::Status TrialRunner::Conclude(Running& running, const ProcessEnd& end) {
   event.id = trial.id;
   event.attempt = running.what.attempt;
   event.seconds = absl::ToDoubleSeconds(absl::Now() - running.start);
-  const bool finished = store_.ReadRunStatus(trial.id).state == "finished";
+  const TrialStore::RunStatus run = store_.ReadRunStatus(trial.id);
+  const bool finished = run.state == "finished";
   if (finished && (end.ok() || running.asked != EndAsked::kNo)) {
     event.state = TrialState::kFinished;
     ++result_.finished;
-    options_.say(absl::StrFormat("finished  %s in %s, %d of %d done", Describe(trial),
+    const std::string early =
+        run.step < trial.steps
+            ? absl::StrFormat(" at step %d of %d (%s)", run.step, trial.steps, run.reason)
+            : "";
+    options_.say(absl::StrFormat("finished  %s%s in %s, %d of %d done", Describe(trial), early,
                                  FormatDuration(event.seconds), num_done(), num_trials_));
     return store_.Append(event);
   }

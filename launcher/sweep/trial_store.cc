@@ -291,4 +291,12 @@ TrialStore::RunStatus TrialStore::ReadRunStatus(const std::string& id) const {
   return {TextOf(json, "state"), TextOf(json, "reason"), IntegerOf(json, "step")};
 }
 
+absl::Status TrialStore::CheckTrialFormat(const std::string& id) const {
+  return CheckRunDirectoryFormat(files_, trial_path(id));
+}
+
+std::string TrialStore::ReadTrialConfig(const std::string& id) const {
+  return ReadText(files_, JoinPath(trial_path(id), kResolvedConfigFile));
+}
+
 }  // namespace equipoise::launcher

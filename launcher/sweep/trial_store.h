@@ -104,6 +104,10 @@ class TrialStore {
     int64_t step = 0;
   };
   RunStatus ReadRunStatus(const std::string& id) const;
+  // FailedPrecondition if a newer program made the trial's run directory.
+  absl::Status CheckTrialFormat(const std::string& id) const;
+  // The trial's config.textproto, "" if there is none.
+  std::string ReadTrialConfig(const std::string& id) const;
 
  private:
   FileSystem& files_;

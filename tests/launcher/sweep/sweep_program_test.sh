@@ -171,6 +171,35 @@ expect 2 err "is the run directory of a training" "a sweep in a training's direc
 rm "out/trials/$id/metrics.jsonl"
 run "$program" sweep report out
 expect 0 out "not counted: $id" "a finished trial without metrics"
+id=$(find out/trials -name metrics.jsonl -printf '%h\n' -quit)
+cp "$id/metrics.jsonl" whole.jsonl
+head -n 5 whole.jsonl >"$id/metrics.jsonl"
+run "$program" sweep report out
+expect 0 out "56 records are missing after step 4; delete $id and run the sweep again" "5 of 60 rows"
+run "$program" report out -o sweep.html
+grep -q "Trial ${id##*/} .* is not counted: .*56 records" sweep.html || fail "the page tells of it"
+cp whole.jsonl "$id/metrics.jsonl"
+
+# A time limit in the configuration ends a trial before its last step.
+cat >limit.textproto <<'END'
+base: "base.textproto"
+set: ["steps=200000", "max_minutes=0.01"]
+seeds: [1]
+END
+run "$program" sweep run limit.textproto; expect 0 out "will not count in the report" "a time limit"
+run "$program" sweep report runs/limit
+expect 0 out "of 200000: time limit; raise or remove max_minutes" "a time limit in the report"
+[[ $out != *" best "* && $out == *0/1* ]] || fail "what a time limit ended is no result"
+step=$(grep -o '"step":[ 0-9]*' runs/limit/trials/*/STATUS.json | tr -dc 0-9)
+run "$program" sweep run limit.textproto
+expect 0 out "with max_minutes raised or removed, the same command goes on" "how to go on"
+[[ $out == *"1 already done before"* ]] || fail "the same limit runs nothing"
+run "$program" sweep run limit.textproto --set max_minutes=0.02
+expect 0 out "1 trials, 1 to run" "a raised limit goes on"
+later=$(grep -o '"step":[ 0-9]*' runs/limit/trials/*/STATUS.json | tr -dc 0-9)
+((later > step)) || fail "step $later is not after $step"
+run "$program" sweep report runs/limit
+expect 0 out "it ended at step $later of 200000" "the rows of both starts are there"
 
 # A sweep of several ranks, and one whose trials fail.
 run "$program" sweep run sweep.textproto --out other --set data.root=/nowhere \

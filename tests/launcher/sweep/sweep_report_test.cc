@@ -7,6 +7,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -68,9 +69,22 @@ class SweepReportTest : public testing::Test {
         loss + 1, speed, first_count, 16 - first_count, loss);
   }
 
-  SweepReport Report() {
+  // A finished trial that has the rows of these steps.
+  void AddSteps(const std::vector<int>& steps, int last, const std::string& config) {
+    const std::string id = absl::StrFormat("%016x", trials_.size());
+    trials_.push_back({id, {"a", id}, config, last});
+    EXPECT_TRUE(store_.PrepareTrial(trials_.back()).ok());
+    std::ofstream(store_.trial_path(id) + "/STATUS.json")
+        << absl::StrFormat(R"({"state":"finished","step":%d})", last);
+    std::ofstream metrics(store_.trial_path(id) + "/metrics.jsonl");
+    for (const int step : steps) {
+      metrics << absl::StrFormat("{\"step\":%d,\"cross_entropy\":4}\n", step);
+    }
+  }
+
+  SweepReport Report(int window = 100) {
     EXPECT_TRUE(store_.WritePlan(spec_, trials_).ok());
-    absl::StatusOr<SweepReport> report = MakeSweepReport(store_, /*window=*/100);
+    absl::StatusOr<SweepReport> report = MakeSweepReport(store_, window);
     EXPECT_TRUE(report.ok()) << report.status();
     return *std::move(report);
   }
@@ -164,9 +178,65 @@ TEST_F(SweepReportTest, AFinishedTrialWithoutMetricsIsToldAndNotCounted) {
   EXPECT_EQ(report.points[0].num_finished, 1);
   EXPECT_DOUBLE_EQ(report.points[0][Figure::kValidationLoss]->mean, 3.0);
   EXPECT_THAT(ReportTable(report),
-              HasSubstr("without metrics.jsonl, and not counted: " + trials_[1].id));
+              HasSubstr("not counted: " + trials_[1].id + " (a, 2): it has no metrics.jsonl"));
   const auto json = nlohmann::json::parse(ReportJson(report));
-  EXPECT_EQ(json["without_metrics"], nlohmann::json::array({trials_[1].id}));
+  EXPECT_FALSE(json["trials"][0].contains("not_counted"));
+  EXPECT_THAT(json["trials"][1]["not_counted"].get<std::string>(),
+              HasSubstr("delete " + store_.trial_path(trials_[1].id)));
+}
+
+TEST_F(SweepReportTest, AFinishedTrialThatLacksStepsIsToldAndNotCounted) {
+  struct Case {
+    std::vector<int> steps;
+    const char* why;  // "": it counts
+    const char* config = "steps: 6\n";
+  };
+  const Case cases[] = {
+      {{1, 2, 3, 4, 5, 6}, ""},
+      {{1, 2, 3}, "metrics.jsonl: 3 records are missing after step 3"},
+      {{1, 2, 5, 6}, "metrics.jsonl: 2 records are missing after step 2"},
+      {{4, 5, 6}, "metrics.jsonl begins at step 4"},
+      {{4, 5, 6}, "", "steps: 6\ncheckpoint {\n  resume: \"other/ckpt/3\"\n}\n"},
+      {{}, "it has no metrics.jsonl"},
+  };
+  for (const Case& what : cases) AddSteps(what.steps, 6, what.config);
+  for (const int window : {1, 2, 100}) {
+    const SweepReport report = Report(window);
+    int counted = 0;
+    for (size_t i = 0; i < std::size(cases); ++i) {
+      const std::string& why = report.trials[i].not_counted;
+      EXPECT_THAT(why, testing::StartsWith(cases[i].why)) << i;
+      EXPECT_EQ(why.empty(), *cases[i].why == 0) << i << ": " << why;
+      counted += why.empty() ? 1 : 0;
+    }
+    EXPECT_EQ(report.points[0].num_finished, counted);
+    EXPECT_EQ(report.points[0][Figure::kTrainingLoss]->count, counted);
+  }
+}
+
+TEST_F(SweepReportTest, ATrialThatATimeLimitEndedIsNotComparedWithWholeOnes) {
+  Add("a", 1, 3.0, 8, 100);
+  Add("b", 1, 1.0, 8, 900);  // better in all, but not at its last step
+  trials_[1].steps = 3000;
+  std::ofstream(store_.trial_path(trials_[1].id) + "/STATUS.json")
+      << R"({"state":"finished","reason":"time limit","step":1})";
+  const SweepReport report = Report();
+  EXPECT_TRUE(report.points[0].is_best);
+  EXPECT_TRUE(report.points[0].on_frontier);
+  EXPECT_FALSE(report.points[1].on_frontier);
+  EXPECT_EQ(report.points[1].num_finished, 0);
+  EXPECT_THAT(ReportTable(report),
+              HasSubstr(trials_[1].id + " (b, 1): it ended at step 1 of 3000: time limit; raise"));
+}
+
+TEST_F(SweepReportTest, WhatANewerProgramWroteIsNotRead) {
+  Add("a", 1, 3.0, 8, 100);
+  Add("a", 2, 5.0, 8, 100);
+  std::ofstream(store_.trial_path(trials_[1].id) + "/run.json") << R"({"format":99})";
+  const SweepReport report = Report();
+  EXPECT_EQ(report.points[0].num_finished, 1);
+  EXPECT_EQ(report.trials[1].figures.num_steps(), 0);
+  EXPECT_THAT(report.trials[1].not_counted, HasSubstr("newer Equipoise"));
 }
 
 TEST_F(SweepReportTest, ATrialThatHasNotBegunHasNoFigures) {
