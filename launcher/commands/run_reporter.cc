@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <cstdio>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -49,6 +50,19 @@ std::string HostName() {
   return gethostname(name, sizeof(name) - 1) == 0 ? name : "localhost";
 }
 
+// Whether the files in a run directory have anything of a step, be it damaged. A start that ended
+// before its first step leaves a row of its validation and an empty log.
+bool HoldsSteps(const FileSystem& files, const RunDirectory& directory) {
+  const auto metrics = files.Map(directory.metrics_path());
+  StepGaps damage;
+  if (metrics.ok()) {
+    const std::string_view text = (*metrics)->text();
+    if (BytesUpToStep(text, 0, &damage) < text.size() || !damage.empty()) return true;
+  }
+  const auto log_bytes = files.FileSize(JoinPath(directory.path(), kRouterLogName));
+  return log_bytes.ok() && *log_bytes > router_log::kFileHeaderBytes;
+}
+
 std::string DescribeValidation(const ValidationRecord& record) {
   std::string text =
       absl::StrCat("loss ", FormatLoss(record.loss), std::isfinite(record.loss) ? " nats" : "");
@@ -84,15 +98,24 @@ RunReporter::RunReporter(FileSystem& files, const RunDirectory& directory, Logge
 }
 
 absl::Status RunReporter::KeepEarlierFiles() {
+  if (!starts_over_ && !HoldsSteps(files_, directory_)) return absl::OkStatus();
   std::vector<std::string> kept;
   for (const char* name : {kMetricsName, kRouterLogName, kRouterIndexName, kTensorboardFolder}) {
     EQ_ASSIGN_OR_RETURN(std::string path, SetAside(files_, JoinPath(directory_.path(), name)));
     if (!path.empty()) kept.push_back(std::move(path));
   }
-  if (!kept.empty()) {
+  if (kept.empty()) return absl::OkStatus();
+  const std::string names = absl::StrJoin(kept, ", ");
+  if (starts_over_) {
     OnWarning(absl::StrCat("starting over in the directory of an earlier run, as ",
-                           "checkpoint.resume is \"never\"; its metrics are now ",
-                           absl::StrJoin(kept, ", ")));
+                           "checkpoint.resume is \"never\"; its metrics are now ", names));
+  } else {
+    OnWarning(absl::StrCat("'", directory_.path(), "' has steps of an earlier run, but no ",
+                           "checkpoint to go on from: starting over at step 0; its metrics are ",
+                           "now ", names, ". If its checkpoints are elsewhere, end this run, put ",
+                           "them back in ", directory_.checkpoint_path(), " and these files under ",
+                           "their names, and start again; a new run is better off in a --run_dir ",
+                           "of its own"));
   }
   return absl::OkStatus();
 }
@@ -165,7 +188,8 @@ void RunReporter::OnStart(int64_t step, const std::string& checkpoint) {
   Record(RunEvent::kStart, checkpoint.empty() ? "" : resumed);
   for (const std::string& warning : early_warnings_) Record(RunEvent::kWarning, warning);
   early_warnings_.clear();
-  const absl::Status kept = starts_over_ ? KeepEarlierFiles() : absl::OkStatus();
+  const bool is_first = starts_over_ || step == 0;
+  const absl::Status kept = is_first ? KeepEarlierFiles() : absl::OkStatus();
   std::vector<std::string> lost;
   if (kept.ok()) {
     OpenSinks(step, lost);

@@ -55,7 +55,8 @@ class RunReporter final : public parallel::TrainObserver {
   void OnEnd(const std::string& text);
 
  private:
-  // Keeps the files of an earlier run in this directory from one that starts over on purpose.
+  // Keeps the files of an earlier run in this directory from one that starts over: on purpose, or
+  // at step 0 as there is no checkpoint.
   absl::Status KeepEarlierFiles();
   // The sinks of a run that goes on after `step`. `lost`: what a file lacks of the steps before.
   void OpenSinks(int64_t step, std::vector<std::string>& lost);

@@ -124,6 +124,37 @@ cp -r whole run
 expect 0 'is newer' "starting over" --set checkpoint.every_steps=1 --set checkpoint.resume=never
 grep -q '"event":"warning".*is newer' run/events.jsonl || { cat run/events.jsonl; failures=1; }
 
+# Steps without a checkpoint to go on from are kept, and told once.
+# expect_kept NUMBER NAME COMMAND...: what a run had, after COMMAND, is kept as *.NUMBER.
+expect_kept() {
+  local number=$1 name=$2 metrics log
+  metrics=$(sha256sum <run/metrics.jsonl)
+  log=$(sha256sum <run/router.bin)
+  shift 2
+  "$@"
+  expect 0 "run/metrics.jsonl.$number, run/router.bin.$number, run/router.idx.$number" "$name" \
+    --set checkpoint.every_steps=1
+  [[ $(sha256sum <run/metrics.jsonl.$number) == "$metrics" && $(sha256sum <run/router.bin.$number) == "$log" ]] ||
+    { echo "FAILED: $name: what is kept is not what was there"; failures=1; }
+  [[ $(grep -c 'no checkpoint to go on from' out) == 1 ]] || { echo "FAILED: $name: not told once"; failures=1; }
+  [[ $(grep -c '"event":"warning".*no checkpoint to go on from' run/events.jsonl) == "$number" ]] ||
+    { echo "FAILED: $name: not in events.jsonl"; failures=1; }
+  [[ $(wc -l <run/metrics.jsonl) == 3 ]] || { echo "FAILED: $name: not three steps"; failures=1; }
+}
+rm -rf run
+cp -r whole run
+expect_kept 1 "checkpoints are gone" rm -r run/ckpt
+expect_kept 2 "an empty ckpt" find run/ckpt -mindepth 1 -delete
+rm -rf run
+expect 0 'run directory: run' "a run without checkpoints" --set checkpoint.every_steps=0 \
+  --set checkpoint.save_at_end=false
+expect_kept 1 "the command of a finished run without checkpoints" true
+rm -r run/ckpt
+: >run/metrics.jsonl
+head -c 16 whole/router.bin >run/router.bin
+expect 0 'run directory: run' "a start that ended before its first step"
+if grep -q 'no checkpoint to go on from' out; then echo "FAILED: steps that are none"; failures=1; fi
+
 # A directory that cannot be written is told before any work. (Root may write everywhere.)
 if [[ $(id -u) != 0 ]]; then
   rm -rf run
