@@ -20,9 +20,7 @@ std::string MakePage(const std::string& title, const std::string& subtitle,
   const std::string heading = EscapeMarkup(title);
   // The policy keeps the page from loading anything, whatever a run's texts may hold.
   return absl::StrCat(
-      "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">",
-      "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; ",
-      "style-src 'unsafe-inline'; img-src data:\">",
+      kPageStart, "style-src 'unsafe-inline'; img-src data:\">",
       "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\"><title>", heading,
       "</title><link rel=\"icon\" href=\"data:,\"><style>", kStyle, "</style></head>\n<body>",
       "<a class=\"skip\" href=\"#main\">To the charts</a><header><h1>", heading,

@@ -13,6 +13,11 @@ struct Section {
   std::string html;
 };
 
+// How every page begins, so that one can be told from other files.
+inline constexpr char kPageStart[] =
+    "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
+    "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; ";
+
 // A whole HTML page that loads nothing: style sheet, a list of links to the sections, the sections.
 std::string MakePage(const std::string& title, const std::string& subtitle,
                      const std::vector<Section>& sections);

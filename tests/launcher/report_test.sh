@@ -260,6 +260,29 @@ run "$program" report runs/one -o nowhere/report.html
 run "$program" report runs/one -o
 expect 2 err "-o needs a value: -o FILE" "-o without a value"
 
+# The page takes the place of an earlier one and of nothing else.
+before=$(find runs/one base.textproto -type f -exec sha256sum {} + | sort)
+mkdir folder.html
+mkfifo pipe
+ln -s base.textproto link
+ln -s /dev/full full.html
+for place in runs/one/metrics.jsonl runs/one/config.textproto base.textproto link full.html pipe /dev/full; do
+  run timeout 20 "$program" report runs/one -o $place
+  expect 2 err "'$place' is " "a page in the place of $place"
+  [[ $err == *"was not changed; name another place"* ]] || fail "what to do about $place"
+done
+for place in folder.html runs/one; do
+  run "$program" report runs/one -o $place
+  expect 2 err "'$place' is a folder; name a file" "a page in the place of a folder"
+done
+[[ -p pipe && -L link && -L full.html && -c /dev/full && -d folder.html ]] || fail "a refused place is left"
+[[ $(find runs/one base.textproto -type f -exec sha256sum {} + | sort) == "$before" ]] ||
+  fail "a refused page changes nothing"
+run "$program" report runs/one -o page
+expect 0 out "report: page" "a page of any name"
+run "$program" report runs/one -o page
+expect 0 out "report: page" "a page in the place of a page"
+
 # In a browser.
 # with_ids FILE ID...: the browser's argument.
 with_ids() {
