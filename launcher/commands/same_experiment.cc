@@ -12,6 +12,7 @@
 #include "core/base/status_macros.h"
 #include "core/io/checkpoint_directory.h"
 #include "core/telemetry/run_directory.h"
+#include "launcher/commands/stored_config.h"
 #include "launcher/config/experiment.h"
 #include "launcher/sweep/trial_store.h"
 #include "parallel/node_record.h"
@@ -60,54 +61,8 @@ absl::Status SettleNodes(const CheckpointListing& checkpoints, const Experiment&
   return absl::OkStatus();
 }
 
-// config.textproto of a run directory, and whether it is what the run wrote.
-struct StoredConfig {
-  enum class State { kMissing, kEmpty, kDamaged, kWhole };
-  State state = State::kMissing;
-  absl::StatusOr<LoadedConfig> loaded = absl::NotFoundError("no configuration");
-};
-
 bool Has(const std::vector<std::string>& hashes, const std::string& hash) {
   return std::find(hashes.begin(), hashes.end(), hash) != hashes.end();
-}
-
-// `hashes`: of the configurations that the run has had. Half of one may well be a valid
-// configuration, of another run: what is not among them, nor a text as this program writes it, is
-// not believed.
-StoredConfig ReadStoredConfig(const FileSystem& files, const std::string& run_directory,
-                              const std::vector<std::string>& hashes) {
-  using State = StoredConfig::State;
-  StoredConfig stored;
-  LoadRequest request;
-  request.path = JoinPath(run_directory, kResolvedConfigFile);
-  request.is_stored = true;
-  if (!files.Exists(request.path)) return stored;
-  const auto view = files.Map(request.path);
-  const std::string text = view.ok() ? std::string((*view)->text()) : std::string();
-  stored.loaded = LoadConfig(request);
-  const bool is_ours = stored.loaded.ok() && stored.loaded->resolved_text == text;
-  stored.state = is_ours || hashes.empty() || Has(hashes, ConfigHash(text)) ? State::kWhole
-                 : view.ok() && text.empty()                                ? State::kEmpty
-                                                                            : State::kDamaged;
-  return stored;
-}
-
-// The hashes of the configurations that wrote the checkpoints there are.
-std::vector<std::string> HashesOf(const CheckpointListing& checkpoints) {
-  std::vector<std::string> hashes;
-  for (const Checkpoint& checkpoint : checkpoints.complete) {
-    if (!checkpoint.manifest.config_hash.empty()) {
-      hashes.push_back(checkpoint.manifest.config_hash);
-    }
-  }
-  return hashes;
-}
-
-// "config.textproto is empty"
-std::string Describe(StoredConfig::State state) {
-  constexpr const char* kTexts[] = {"missing", "empty", "damaged (it is not what the run wrote)",
-                                    "whole"};
-  return absl::StrCat(kResolvedConfigFile, " is ", kTexts[static_cast<size_t>(state)]);
 }
 
 void AddDamage(const RunRecord& record, StoredRun& run) {

@@ -4,7 +4,9 @@
 #include <cstdint>
 #include <cstdio>
 #include <limits>
+#include <map>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -19,6 +21,7 @@
 #include "launcher/commands/exit_code.h"
 #include "launcher/commands/flags.h"
 #include "launcher/config/suggest.h"
+#include "launcher/report/run_history.h"
 
 ABSL_FLAG(std::string, format, "csv",
           "csv: a line for each step, layer and array; jsonl: a line\n"
@@ -105,14 +108,30 @@ absl::Status ExplainNothing(const FileSystem& files, const std::string& director
                                           record.step));
 }
 
+// Why a run with metrics has no router.bin, as far as its configuration tells.
+std::string ExplainMissing(const FileSystem& files, const std::string& directory) {
+  const auto config = files.Map(JoinPath(directory, kResolvedConfigFile));
+  const std::map<std::string, std::string> fields =
+      FlattenConfig(config.ok() ? std::string((*config)->text()) : std::string());
+  const auto setting = fields.find("telemetry.router_log");
+  constexpr char kElsewhere[] = "; its counts are in metrics.jsonl, too";
+  if (setting == fields.end()) {
+    return absl::StrCat("it is gone, or the run was made with telemetry.router_log: false (its ",
+                        kResolvedConfigFile, " does not say)", kElsewhere);
+  }
+  return absl::StrCat(setting->second == "false"
+                          ? "the run was made with telemetry.router_log: false"
+                          : "it is gone, as the run was made with telemetry.router_log: true",
+                      kElsewhere);
+}
+
 absl::StatusOr<RouterLogReader> OpenLog(const FileSystem& files, const std::string& directory) {
   absl::StatusOr<RouterLogReader> reader = RouterLogReader::Open(files, directory);
   if (!absl::IsNotFound(reader.status())) return reader;
-  return absl::NotFoundError(absl::StrCat(
-      "there is no ", kRouterLogName, " in '", directory,
-      files.Exists(JoinPath(directory, "metrics.jsonl"))
-          ? "': the run was made with telemetry.router_log: false; its counts are in metrics.jsonl"
-          : "': name the directory of a run with MoE layers"));
+  return absl::NotFoundError(absl::StrCat("there is no ", kRouterLogName, " in '", directory, "': ",
+                                          files.Exists(JoinPath(directory, "metrics.jsonl"))
+                                              ? ExplainMissing(files, directory)
+                                              : "name the directory of a run with MoE layers"));
 }
 
 absl::Status Dump(const std::vector<std::string>& arguments) {

@@ -15,6 +15,7 @@
 #include "core/io/file_system.h"
 #include "core/telemetry/router_log_reader.h"
 #include "core/telemetry/step_gaps.h"
+#include "launcher/report/file_damage.h"
 #include "launcher/report/metrics_reader.h"
 #include "launcher/report/run_files.h"
 
@@ -117,23 +118,21 @@ void AddRow(const MetricsRow& row, RunHistory& run) {
   AddLayers(row, run);
 }
 
-// True if router.bin has the run's counts.
-absl::StatusOr<bool> ReadRouterLog(const FileSystem& files, RunHistory& run) {
-  absl::StatusOr<RouterLogReader> reader = RouterLogReader::Open(files, run.path);
-  if (absl::IsFailedPrecondition(reader.status())) return reader.status();
-  if (!reader.ok()) return false;
+// Reads router.bin if it can be, and says how opening it went. `num_records`: what it had.
+absl::Status ReadRouterLog(const FileSystem& files, RunHistory& run, int64_t& num_records) {
+  EQ_ASSIGN_OR_RETURN(RouterLogReader reader, RouterLogReader::Open(files, run.path));
   RouterRecord record;
-  while (reader->Next(record)) {
+  for (; reader.Next(record); ++num_records) {
     for (size_t i = 0; i < record.layers.size(); ++i) {
       const RouterLayer& layer = record.layers[i];
       AddCounts(record.step, layer.counts, layer.gate_bins, LayerOf(run, layer.layer, i));
     }
   }
-  if (!reader->gaps().empty()) {
-    run.damage.push_back(absl::StrCat(kRouterLogName, ": ", reader->gaps().Describe(),
+  if (!reader.gaps().empty()) {
+    run.damage.push_back(absl::StrCat(kRouterLogName, ": ", reader.gaps().Describe(),
                                       "; the loads by expert are without them"));
   }
-  return !run.layers.empty();
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -185,7 +184,10 @@ absl::StatusOr<RunHistory> ReadRun(const std::string& path, int window) {
   run.path = path;
   run.window = window;
   EQ_RETURN_IF_ERROR(ReadRunFiles(*files, run));
-  EQ_ASSIGN_OR_RETURN(run.counts_from_router_log, ReadRouterLog(*files, run));
+  AddConfigDamage(*files, run);
+  int64_t num_records = 0;
+  const absl::Status log = ReadRouterLog(*files, run, num_records);
+  run.counts_from_router_log = !run.layers.empty();
   MetricsReader reader;
   MetricsReaderOptions options;
   options.skip_counts = run.counts_from_router_log;
@@ -205,6 +207,7 @@ absl::StatusOr<RunHistory> ReadRun(const std::string& path, int window) {
   // How far a run has come that has ended; one that goes on may have gone back.
   if (run.state != "running") gaps.End(run.status_step - gaps.last().value_or(0));
   if (!gaps.empty()) run.damage.push_back(absl::StrCat("metrics.jsonl: ", gaps.Describe()));
+  AddRouterLogDamage(*files, log, num_records, run);
   return run;
 }
 

@@ -217,6 +217,51 @@ expect 2 err "there is no record of the steps" "steps behind the last"
 run "$program" telemetry dump runs/one --to -1
 expect 2 err "asks for no step" "steps before the first"
 
+# What is gone or is not what the run wrote is named in the Overview, and a whole run names nothing.
+# expect_named TEXT COMMAND...: after COMMAND in a copy of a run.
+expect_named() {
+  local text=$1
+  shift
+  rm -rf broken
+  cp -r runs/one broken
+  (cd broken && "$@")
+  run "$program" report broken
+  expect 0 out "broken/report.html" "a report after $*"
+  grep -qF -- "$text" broken/report.html || fail "the report after $* does not say: $text"
+}
+if grep -qE '(config.textproto|router.bin)[^.]* is (missing|empty|damaged)' runs/one/report.html; then
+  fail "a whole run is said to be damaged"
+fi
+expect_named 'config.textproto is missing: what the run was made with' rm config.textproto
+expect_named 'config.textproto is empty: what' truncate -s 0 config.textproto
+expect_named 'config.textproto is damaged (it is not what the run wrote)' sed -i '/^optimizer {/,$d' config.textproto
+expect_named 'config.textproto is damaged (it is not' sed -i 's/^seed: .*/seed: 77/' config.textproto
+grep -q '^seed: 77' broken/config.textproto || fail "the seed was not edited"
+expect_named 'router.bin is missing, although router.idx says that it was written' rm router.bin
+expect_named 'router.bin is missing, although the run was to write it' rm router.bin router.idx
+expect_named 'router.bin is missing (that the run was to write' rm router.bin router.idx config.textproto
+expect_named "router.bin' has 0 bytes, too few for a header" truncate -s 0 router.bin
+expect_named 'router.bin has no record of any step' sh -c 'truncate -s 16 router.bin; rm router.idx'
+expect_named 'is no router log' sh -c 'echo "no log at all, but long enough" >router.bin'
+expect_named "router.bin'" sh -c 'rm router.bin; mkdir router.bin'
+expect_named 'the loads by expert are those of metrics.jsonl' sh -c 'rm router.bin; mkdir router.bin'
+grep -q 'id="chart-gini"' broken/report.html || fail "a page without a router.bin has its charts"
+run "$program" telemetry dump broken
+[[ $status == 2 ]] || fail "a dump of a folder"
+
+# Why there is nothing to dump is said as far as it is known.
+rm -rf broken
+cp -r runs/one broken
+rm broken/router.bin
+run "$program" telemetry dump broken
+expect 2 err "it is gone, as the run was made with telemetry.router_log: true" "a lost log"
+sed -i 's/router_log: true/router_log: false/' broken/config.textproto
+run "$program" telemetry dump broken
+expect 2 err "': the run was made with telemetry.router_log: false; its counts" "no log was asked for"
+rm broken/config.textproto
+run "$program" telemetry dump broken
+expect 2 err "it is gone, or the run was made with telemetry.router_log: false (its config.textproto" "not known"
+
 # What is no run.
 run "$program" report nowhere
 expect 2 err "there is nothing at 'nowhere'" "a path that is not there"
@@ -245,7 +290,9 @@ printf '\x63' | dd of=newer_log/router.bin bs=1 seek=8 conv=notrunc status=none
 run "$program" telemetry dump newer_log
 expect 2 err "a newer Equipoise wrote it" "a router.bin of a newer version"
 run "$program" report newer_log
-expect 2 err "a newer Equipoise wrote it" "a report on a router.bin of a newer version"
+expect 0 out "report:" "a report on a run with a router.bin of a newer version"
+grep -q 'a newer Equipoise wrote it; use that; the loads by expert are those of metrics.jsonl' \
+  newer_log/report.html || fail "a router.bin of a newer version is named"
 run "$program" report
 expect 2 err "needs the directory" "no path"
 run "$program" report runs/one --widnow=3
