@@ -210,6 +210,10 @@ absl::Status RunTrials(const SweepRunRequest& request, const Sweep& sweep, Trial
   }
   const absl::Status data = CheckData(sweep.spec.axes, chosen);
   if (!data.ok()) return WithExitCode(data, ExitCode::kData);
+  if (!chosen.empty()) {
+    const absl::Status mpirun = CheckMpirun(sweep.spec.trial);
+    if (!mpirun.ok()) return WithExitCode(mpirun, ExitCode::kConfig);
+  }
   RunnerOptions options;
   EQ_ASSIGN_OR_RETURN(const std::string program, ThisProgram());
   options.program = {program};

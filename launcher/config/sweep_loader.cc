@@ -153,6 +153,9 @@ class SweepLoader {
     spec_.trial.retries = sweep_.trial().retries();
     spec_.trial.max_minutes = sweep_.trial().max_minutes();
     spec_.trial.mpirun = sweep_.trial().mpirun();
+    if (provenance_.IsWritten("trial.mpirun")) {
+      spec_.trial.mpirun_place = problems_.Describe(provenance_.Find("trial.mpirun"));
+    }
     if (absl::StripAsciiWhitespace(spec_.trial.mpirun).empty()) {
       Fail("trial.mpirun", "trial.mpirun is empty; leave it out for the default");
     }

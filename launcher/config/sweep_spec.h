@@ -39,6 +39,7 @@ struct SweepTrialOptions {
   int retries = 1;
   double max_minutes = 0.0;  // 0: no limit
   std::string mpirun;
+  std::string mpirun_place = {};  // "sweep.textproto:4:30"; "" if it is the default
 };
 
 struct MedianStoppingOptions {

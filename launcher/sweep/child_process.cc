@@ -3,22 +3,25 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 
 #include "absl/status/status.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
 
 namespace equipoise::launcher {
 namespace {
 
-// What a shell says of a command that it cannot start.
-constexpr int kCannotStart = 127;
-
 // After fork, before exec: only calls that are safe there.
-[[noreturn]] void BecomeCommand(char* const* arguments, int log, pid_t parent) {
+[[noreturn]] void BecomeCommand(char* const* arguments, absl::string_view complaint, int log,
+                                pid_t parent) {
   setpgid(0, 0);
   prctl(PR_SET_PDEATHSIG, SIGTERM);
   if (getppid() != parent) _exit(kCannotStart);  // it ended before it could be watched
@@ -30,12 +33,27 @@ constexpr int kCannotStart = 127;
   dup2(log, STDOUT_FILENO);
   dup2(log, STDERR_FILENO);
   execvp(arguments[0], arguments);
-  constexpr char kMessage[] = "cannot start the program\n";
-  [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, kMessage, sizeof(kMessage) - 1);
+  [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, complaint.data(), complaint.size());
   _exit(kCannotStart);
 }
 
+bool IsExecutable(const std::string& path) {
+  struct stat file = {};
+  return stat(path.c_str(), &file) == 0 && S_ISREG(file.st_mode) && access(path.c_str(), X_OK) == 0;
+}
+
 }  // namespace
+
+bool CanStart(const std::string& program) {
+  if (program.empty()) return false;
+  if (absl::StrContains(program, '/')) return IsExecutable(program);
+  const char* folders = std::getenv("PATH");
+  // Without PATH, as execvp has it. An empty folder is the current one.
+  for (const absl::string_view folder : absl::StrSplit(folders ? folders : "/bin:/usr/bin", ':')) {
+    if (IsExecutable(absl::StrCat(folder.empty() ? "." : folder, "/", program))) return true;
+  }
+  return false;
+}
 
 absl::StatusOr<ChildProcess> ChildProcess::Start(const std::vector<std::string>& command,
                                                  const std::string& log_path) {
@@ -44,9 +62,11 @@ absl::StatusOr<ChildProcess> ChildProcess::Start(const std::vector<std::string>&
   std::vector<char*> arguments;
   for (const std::string& word : command) arguments.push_back(const_cast<char*>(word.c_str()));
   arguments.push_back(nullptr);
+  const std::string complaint =
+      absl::StrCat("cannot start '", command[0], "': no such program, or it may not be executed\n");
   const pid_t parent = getpid();
   const pid_t pid = fork();
-  if (pid == 0) BecomeCommand(arguments.data(), log, parent);
+  if (pid == 0) BecomeCommand(arguments.data(), complaint, log, parent);
   const int error = errno;
   close(log);
   if (pid < 0) return absl::ErrnoToStatus(error, "cannot start a process");

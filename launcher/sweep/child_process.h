@@ -19,6 +19,13 @@ struct ProcessEnd {
   bool ok() const { return exit_code == 0 && signal == 0; }
 };
 
+// Whether a command that begins with `program` can be started: a file that may be executed, at this
+// path if there is a slash in it, else in a folder of PATH.
+bool CanStart(const std::string& program);
+
+// What a shell says of a command that it cannot start, and ours that cannot be.
+inline constexpr int kCannotStart = 127;
+
 // A program that was started, with the processes it starts in turn: they have a process group of
 // their own, so that a Ctrl-C at the terminal reaches them only through us. The system ends it
 // (SIGTERM) when the thread that started it ends, however that happens. Its destructor kills and

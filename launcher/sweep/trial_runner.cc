@@ -77,7 +77,18 @@ bool IsPermanent(const ProcessEnd& end) {
   if (end.signal != 0) return false;
   const ExitCode code = static_cast<ExitCode>(end.exit_code);
   return code == ExitCode::kConfig || code == ExitCode::kData || code == ExitCode::kCheckpoint ||
-         code == ExitCode::kNumerics;
+         code == ExitCode::kNumerics || end.exit_code == kCannotStart;
+}
+
+absl::Status CheckMpirun(const SweepTrialOptions& options) {
+  if (options.ranks <= 1) return absl::OkStatus();
+  const std::string program = MpirunOf(options)[0];
+  if (CanStart(program)) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      options.mpirun_place, options.mpirun_place.empty() ? "" : ": ", "trial.mpirun starts '",
+      program, "', which is ",
+      absl::StrContains(program, '/') ? "no file that can be executed" : "in no folder of PATH",
+      ": correct it, install it, or set trial.ranks to 1. No trial was started."));
 }
 
 std::string TrialRunner::Describe(const Trial& trial) const {

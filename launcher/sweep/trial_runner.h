@@ -52,6 +52,10 @@ struct RunnerResult {
   bool asked_to_stop = false;
 };
 
+// InvalidArgument, with the place in the sweep file, if trials of several ranks could not be
+// started because there is no program like the first word of `mpirun`.
+absl::Status CheckMpirun(const SweepTrialOptions& options);
+
 // Runs trials as processes of this machine, some at a time. A trial that fails is tried again as
 // often as its options say, and never keeps another from running. SIGINT, SIGTERM or the STOP file
 // end it: it asks the trials to end, waits for them, and returns; calling it again later with the

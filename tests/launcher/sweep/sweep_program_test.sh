@@ -215,6 +215,11 @@ set: "steps=6"
 seeds: [1, 2]
 trial { ranks: 2 }
 END
+sed 's/ranks: 2/& mpirun: "mpirunnn -x 3" retries: 2/' ranks.textproto >mpirunnn.textproto
+run "$program" sweep run mpirunnn.textproto
+expect 2 err "mpirunnn.textproto:4:" "where the program is named that cannot be found"
+[[ $err == *"'mpirunnn'"*"No trial was started"* && ! -e runs/mpirunnn/trials.jsonl ]] ||
+  fail "an mpirun that cannot be found"
 run "$program" sweep run ranks.textproto; expect 0 out "2 finished" "trials of two ranks"
 grep -q '"hosts": \[' runs/ranks/trials/*/run.json || fail "run directories below runs/NAME"
 run "$program" sweep run ranks.textproto --slurm_script_only

@@ -23,6 +23,7 @@
 #include "absl/time/clock.h"
 #include "core/io/file_system.h"
 #include "launcher/commands/run_lock.h"
+#include "launcher/sweep/child_process.h"
 
 namespace equipoise::launcher {
 namespace {
@@ -264,6 +265,38 @@ TEST_F(TrialRunnerTest, AKilledSweepGoesOnWithWhatIsNotFinished) {
     started_twice += NumStarts(trial) == 2;
   }
   EXPECT_LE(started_twice, options_.jobs);
+}
+
+TEST_F(TrialRunnerTest, AProgramThatCannotBeStartedIsNamedAndNotTriedAgain) {
+  options_.program = {"no_such_program"};
+  options_.trial.retries = 2;
+  Add("finish");
+  EXPECT_THAT(Failures(Run()), ElementsAre(Pair("finish", HasSubstr("exit code 127: cannot start "
+                                                                    "'no_such_program'"))));
+  EXPECT_EQ(Statuses().at(trials_[0].id).attempts, 1);
+}
+
+TEST(CanStart, LooksWhereExecvpDoes) {
+  EXPECT_TRUE(CanStart("sh"));
+  EXPECT_TRUE(CanStart("/bin/sh"));
+  EXPECT_FALSE(CanStart("no_such_program"));
+  EXPECT_FALSE(CanStart("/bin/no_such_program"));
+  EXPECT_FALSE(CanStart("/bin"));         // a folder
+  EXPECT_FALSE(CanStart("/etc/passwd"));  // not to be executed
+  EXPECT_FALSE(CanStart(""));
+}
+
+TEST(CheckMpirun, NamesTheProgramAndItsPlace) {
+  SweepTrialOptions options;
+  options.mpirun = "mpirunnn -x 3";
+  options.mpirun_place = "s.textproto:4:9";
+  EXPECT_TRUE(CheckMpirun(options).ok());  // one rank has no need of it
+  options.ranks = 2;
+  EXPECT_THAT(std::string(CheckMpirun(options).message()),
+              testing::StartsWith("s.textproto:4:9: trial.mpirun starts 'mpirunnn', which is in no "
+                                  "folder of PATH: "));
+  options.mpirun = "  sh -c";
+  EXPECT_TRUE(CheckMpirun(options).ok());
 }
 
 TEST(DescribeEnd, SaysWhatTheCodeMeans) {
