@@ -205,6 +205,8 @@ absl::Status RunTrials(const SweepRunRequest& request, const Sweep& sweep, Trial
   const size_t num_before = (request.trial.empty() ? sweep.trials.size() : 1) - chosen.size();
   Say(absl::StrCat("sweep ", sweep.spec.name, " in ", store.path(), ": ", sweep.trials.size(),
                    " trials, ", chosen.size(), " to run, ", request.jobs, " at a time"));
+  const std::string earlier = store.DescribeEarlierTrials(plan, statuses);
+  if (!earlier.empty()) Say(earlier);
   if (request.slurm != SweepRunRequest::Slurm::kNo) {
     return HandToSlurm(request, sweep.spec, chosen, *sweep.files, store);
   }

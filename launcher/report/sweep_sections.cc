@@ -224,6 +224,7 @@ std::string EndedEarly(const SweepReport& report) {
                     EscapeMarkup(absl::StrJoin(trial.plan.labels, ", ")), ") ",
                     failed ? "failed: " : "stopped: ", EscapeMarkup(trial.status.reason), "</p>\n");
   }
+  if (!report.earlier_trials.empty()) html += Absent(report.earlier_trials);
   return html;
 }
 

@@ -87,6 +87,7 @@ std::string Footer(const SweepReport& report) {
     absl::StrAppend(&text, "not counted: ", trial.plan.id, " (",
                     absl::StrJoin(trial.plan.labels, ", "), "): ", trial.not_counted, "\n");
   }
+  if (!report.earlier_trials.empty()) absl::StrAppend(&text, report.earlier_trials, "\n");
   if (report.num_skipped_lines > 0) {
     absl::StrAppend(&text, report.num_skipped_lines,
                     " lines of metrics.jsonl could not be read and were left out\n");
@@ -212,6 +213,7 @@ std::string ReportJson(const SweepReport& report) {
   json["sweep"] = report.name;
   json["window"] = report.window;
   json["skipped_lines"] = report.num_skipped_lines;
+  if (!report.earlier_trials.empty()) json["earlier_trials"] = report.earlier_trials;
   json["frontier_of"] = Json::array();
   for (const auto& figure : {report.loss, report.balance, report.time, report.bytes}) {
     if (figure.has_value()) json["frontier_of"].push_back(Name(*figure));

@@ -53,7 +53,9 @@ std::string Count(const SweepPlan& plan, const std::map<std::string, TrialStatus
 absl::StatusOr<std::string> DescribeStatus(const TrialStore& store) {
   EQ_ASSIGN_OR_RETURN(const SweepPlan plan, store.ReadPlan());
   EQ_ASSIGN_OR_RETURN(const auto statuses, store.ReadStatus(plan));
-  return absl::StrCat(Count(plan, statuses), Table(plan, statuses));
+  const std::string earlier = store.DescribeEarlierTrials(plan, statuses);
+  return absl::StrCat(Count(plan, statuses), Table(plan, statuses), earlier,
+                      earlier.empty() ? "" : "\n");
 }
 
 std::string ListTrials(const SweepSpec& spec, const std::vector<Trial>& trials,

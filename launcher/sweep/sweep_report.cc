@@ -188,6 +188,7 @@ absl::StatusOr<SweepReport> MakeSweepReport(const TrialStore& store, int window)
   report.name = plan.name;
   report.axes = plan.axes;
   report.window = window;
+  report.earlier_trials = store.DescribeEarlierTrials(plan, statuses);
   for (const PlannedAxis& axis : plan.axes) {
     if (!axis.is_seed) report.point_axes.push_back(axis.name);
   }

@@ -52,6 +52,7 @@ struct SweepReport {
   std::optional<Figure> time;     // tokens per second
   std::optional<Figure> bytes;    // that exchanges send, a token
   int64_t num_skipped_lines = 0;
+  std::string earlier_trials;  // TrialStore::DescribeEarlierTrials
 };
 
 // Reads the metrics of every trial of the sweep in `store`. Errors as TrialStore::ReadPlan.

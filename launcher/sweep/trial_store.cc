@@ -7,6 +7,7 @@
 #include <array>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string_view>
 #include <utility>
 
@@ -283,6 +284,21 @@ absl::StatusOr<std::map<std::string, TrialStatus>> TrialStore::ReadStatus(
     }
   }
   return statuses;
+}
+
+std::string TrialStore::DescribeEarlierTrials(
+    const SweepPlan& plan, const std::map<std::string, TrialStatus>& statuses) const {
+  std::set<std::string> planned;
+  for (const PlannedTrial& trial : plan.trials) planned.insert(trial.id);
+  int count = 0;
+  for (const auto& [id, status] : statuses) {
+    if (planned.count(id) == 0 && files_.Exists(trial_path(id))) ++count;
+  }
+  if (count == 0) return "";
+  return absl::StrCat(count,
+                      count == 1 ? " earlier trial is no longer in the sweep; its folder stays"
+                                 : " earlier trials are no longer in the sweep; their folders stay",
+                      " in ", JoinPath(path_, "trials"));
 }
 
 TrialStore::RunStatus TrialStore::ReadRunStatus(const std::string& id) const {

@@ -97,6 +97,10 @@ class TrialStore {
   absl::Status Append(const TrialEvent& event);
   // Of every trial that something is known of.
   absl::StatusOr<std::map<std::string, TrialStatus>> ReadStatus(const SweepPlan& plan) const;
+  // "2 earlier trials are no longer in the sweep; ...": those that `statuses` (of ReadStatus) knows
+  // and `plan` does not, and whose run directories are there; "" if there are none.
+  std::string DescribeEarlierTrials(const SweepPlan& plan,
+                                    const std::map<std::string, TrialStatus>& statuses) const;
   // What the trial's own STATUS.json says: "running", "finished", "failed", ...
   struct RunStatus {
     std::string state;  // "" if there is none

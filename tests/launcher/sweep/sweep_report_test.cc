@@ -19,6 +19,7 @@
 #include "absl/strings/str_split.h"
 #include "core/io/file_system.h"
 #include "launcher/sweep/report_text.h"
+#include "launcher/sweep/status_table.h"
 
 namespace equipoise::launcher {
 namespace {
@@ -237,6 +238,26 @@ TEST_F(SweepReportTest, WhatANewerProgramWroteIsNotRead) {
   EXPECT_EQ(report.points[0].num_finished, 1);
   EXPECT_EQ(report.trials[1].figures.num_steps(), 0);
   EXPECT_THAT(report.trials[1].not_counted, HasSubstr("newer Equipoise"));
+}
+
+TEST_F(SweepReportTest, TrialsThatLeftTheSweepAreTold) {
+  Add("a", 1, 3.0, 8, 100);
+  Add("b", 1, 2.0, 8, 100);
+  for (const Trial& trial : trials_) {
+    TrialEvent event;
+    event.id = trial.id;
+    event.state = TrialState::kFinished;
+    ASSERT_TRUE(store_.Append(event).ok());
+  }
+  EXPECT_THAT(Report().earlier_trials, IsEmpty());
+  trials_.pop_back();
+  const SweepReport report = Report();
+  const std::string told =
+      "1 earlier trial is no longer in the sweep; its folder stays in " + path_ + "/trials\n";
+  EXPECT_THAT(ReportTable(report), HasSubstr(told));
+  EXPECT_THAT(*DescribeStatus(store_), HasSubstr(told));
+  EXPECT_EQ(nlohmann::json::parse(ReportJson(report))["earlier_trials"].get<std::string>() + "\n",
+            told);
 }
 
 TEST_F(SweepReportTest, ATrialThatHasNotBegunHasNoFigures) {
