@@ -96,6 +96,21 @@ std::map<std::string, int> AttemptsOf(const std::map<std::string, TrialStatus>& 
   return attempts;
 }
 
+// Each reason once, with the trials that failed for it.
+void SayFailures(const RunnerResult& result, const SweepSpec& spec, const TrialStore& store) {
+  std::vector<std::string> reasons;
+  std::map<std::string, std::string> trials_of;
+  for (const auto& [trial, reason] : result.failed) {
+    std::string& trials = trials_of[reason];
+    if (trials.empty()) reasons.push_back(reason);
+    absl::StrAppend(&trials, "\n    ", DescribeTrial(spec.axes, trial->labels), ": ",
+                    store.console_path(trial->id));
+  }
+  for (const std::string& reason : reasons) {
+    Say(absl::StrCat("  ", reason, trials_of.at(reason)));
+  }
+}
+
 absl::Status Conclude(const RunnerResult& result, const SweepSpec& spec, const TrialStore& store,
                       size_t num_before) {
   std::string text = absl::StrCat(result.finished, " finished");
@@ -104,20 +119,21 @@ absl::Status Conclude(const RunnerResult& result, const SweepSpec& spec, const T
   if (result.unfinished > 0) absl::StrAppend(&text, ", ", result.unfinished, " still to do");
   if (!result.failed.empty()) absl::StrAppend(&text, ", ", result.failed.size(), " failed:");
   Say(text);
-  for (const auto& [trial, reason] : result.failed) {
-    Say(absl::StrCat("  ", DescribeTrial(spec.axes, trial->labels), ": ", reason, "\n    ",
-                     store.console_path(trial->id)));
-  }
+  SayFailures(result, spec, store);
   if (result.unfinished > 0) {
     return WithExitCode(absl::UnavailableError("not all trials are finished; the same command "
                                                "goes on with them"),
                         ExitCode::kRetry);
   }
   if (result.failed.empty()) return absl::OkStatus();
-  return WithExitCode(absl::UnknownError(absl::StrCat(result.failed.size(),
-                                                      " of the trials failed; the same "
-                                                      "command tries them again")),
-                      ExitCode::kOther);
+  text = absl::StrCat(result.failed.size(), " of the trials failed; ");
+  if (result.failed_for_good == 0) {
+    absl::StrAppend(&text, "the same command tries them again");
+  } else {
+    absl::StrAppend(&text, result.failed_for_good, " of them would fail the same way again: ",
+                    "correct what the reasons name before you repeat the command");
+  }
+  return WithExitCode(absl::UnknownError(text), ExitCode::kOther);
 }
 
 // What is finished short of its last step.

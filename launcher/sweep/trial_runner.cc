@@ -39,6 +39,9 @@ std::vector<std::string> MpirunOf(const SweepTrialOptions& options) {
   return words;
 }
 
+// The first sentence of a reason. What follows is advice, which is told once, at the end.
+std::string FactOf(const std::string& reason) { return reason.substr(0, reason.find(". ")); }
+
 std::streamoff SizeOf(const std::string& path) {
   std::error_code error;
   const std::uintmax_t size = std::filesystem::file_size(path, error);
@@ -274,14 +277,15 @@ absl::Status TrialRunner::ConcludeFailure(Running& running, const ProcessEnd& en
     if (!why.empty()) absl::StrAppend(&event.reason, ": ", why);
   }
   EQ_RETURN_IF_ERROR(store_.Append(event));
-  const bool again = running.asked == EndAsked::kNo && running.what.retries_left > 0 &&
-                     !IsPermanent(end) && !result_.asked_to_stop;
-  options_.say(absl::StrCat("failed    ", Describe(trial), ": ", event.reason,
+  const bool for_good = running.asked != EndAsked::kNo || IsPermanent(end);
+  const bool again = !for_good && running.what.retries_left > 0 && !result_.asked_to_stop;
+  options_.say(absl::StrCat("failed    ", Describe(trial), ": ", FactOf(event.reason),
                             again ? "; will be tried again" : ""));
   if (again) {
     waiting_.push_back({&trial, running.what.attempt + 1, running.what.retries_left - 1});
   } else {
     result_.failed.emplace_back(&trial, event.reason);
+    result_.failed_for_good += for_good ? 1 : 0;
   }
   return absl::OkStatus();
 }

@@ -48,7 +48,8 @@ struct RunnerResult {
   int finished = 0;
   int stopped = 0;                                           // by the judge
   std::vector<std::pair<const Trial*, std::string>> failed;  // with the reason
-  int unfinished = 0;  // neither: the runner was asked to end before
+  int failed_for_good = 0;  // of `failed`: they would fail the same way again
+  int unfinished = 0;       // neither: the runner was asked to end before
   bool asked_to_stop = false;
 };
 

@@ -230,5 +230,17 @@ bash -n runs/ranks/sweep.sbatch || fail "the script is one"
 SLURM_ARRAY_TASK_ID=1 run bash runs/ranks/sweep.sbatch
 expect 0 out "1 finished" "a task of the array runs its trial"
 
+# Trials that would fail again: what to do is said once, and nothing else contradicts it.
+cat >diverges.textproto <<'END'
+base: "base.textproto"
+set: ["optimizer.schedule.peak=1000", "optimizer.max_gradient_norm=0"]
+seeds: [1, 2]
+END
+run "$program" sweep run diverges.textproto
+expect 1 err "2 of them would fail the same way again" "losses that are not finite"
+[[ $err != *"tries them again"* ]] || fail "what would fail again is not promised to be tried"
+[[ $(grep -c "Lower optimizer.schedule.peak" <<<"$out") == 1 ]] || fail "the advice once"
+[[ $(grep -c "seed=.*console.log" <<<"$out") == 2 ]] || fail "both trials with their logs"
+
 ((failures == 0)) || exit 1
 echo "all as expected"

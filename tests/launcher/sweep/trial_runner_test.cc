@@ -130,6 +130,7 @@ TEST_F(TrialRunnerTest, RetriesWhatMayGoWellTheNextTime) {
   const RunnerResult result = Run();
   EXPECT_EQ(result.finished, 1);
   EXPECT_EQ(result.failed.size(), 3u);
+  EXPECT_EQ(result.failed_for_good, 1);  // exit 2
   EXPECT_EQ(NumStarts(trials_[0]), 3);
   EXPECT_EQ(NumStarts(trials_[1]), 3);
   EXPECT_EQ(NumStarts(trials_[2]), 1);  // a configuration does not get better
