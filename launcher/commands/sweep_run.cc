@@ -81,7 +81,9 @@ absl::StatusOr<std::vector<Trial>> ChooseTrials(const std::vector<Trial>& trials
         found != statuses.end() && EndedEarly(trial, found->second) && LimitIsRaised(store, trial);
     if (goes_on || (state != TrialState::kFinished && state != TrialState::kStopped)) {
       chosen.push_back(trial);
-      chosen.back().goes_on = goes_on;
+      // Also one whose last start failed before it could say anything else.
+      const bool is_early = found != statuses.end() && found->second.step < trial.steps;
+      if (is_early) chosen.back().goes_on_from = found->second.step;
     }
     if (!only.empty()) return chosen;
   }

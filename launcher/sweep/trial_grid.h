@@ -25,8 +25,9 @@ struct Trial {
   int64_t steps = 0;
   DatasetOptions train_data = {};
   DatasetOptions validation_data = {};  // no sources: none
-  // It says it is finished, but a time limit that has been raised since ended it early.
-  bool goes_on = false;
+  // It says it is finished, but at this step only, before its last, and shall go on; -1: no such
+  // thing.
+  int64_t goes_on_from = -1;
 };
 
 // "router=lpr coefficient=0.1 seed=1".

@@ -147,7 +147,7 @@ absl::Status TrialRunner::StartSome() {
 bool TrialRunner::IsDoneByAnother(const Waiting& waiting) {
   const TrialStore::RunStatus run = store_.ReadRunStatus(waiting.trial->id);
   if (run.state != "finished") return false;
-  if (waiting.trial->goes_on && run.step < waiting.trial->steps) return false;
+  if (run.step <= waiting.trial->goes_on_from) return false;
   ++result_.finished;
   idle_since_ = absl::InfiniteFuture();
   options_.say(absl::StrFormat("finished  %s by another job, %d of %d done",

@@ -161,6 +161,7 @@ void Apply(const Json& line, std::map<std::string, TrialStatus>& statuses) {
   status.state = *state;
   status.attempts = std::max(status.attempts, static_cast<int>(IntegerOf(line, "attempt")));
   status.reason = TextOf(line, "reason");
+  if (*state == TrialState::kRunning) status.started = TextOf(line, "time");
   if (*state == TrialState::kRunning && !IsAlive(IntegerOf(line, "pid"), TextOf(line, "host"))) {
     status.state = TrialState::kInterrupted;
     status.reason = "its process is gone";
@@ -273,6 +274,9 @@ absl::StatusOr<std::map<std::string, TrialStatus>> TrialStore::ReadStatus(
     const RunStatus run = ReadRunStatus(trial.id);
     TrialStatus& status = statuses[trial.id];
     status.step = run.step;
+    // What a time limit had ended was started again, and that start has not said anything yet.
+    const bool is_stale = run.step < trial.steps && run.time < status.started;
+    if (run.state == "finished" && is_stale && status.state != TrialState::kFinished) continue;
     if (run.state == "finished") {
       status.state = TrialState::kFinished;
       status.reason = run.reason;
@@ -304,7 +308,8 @@ std::string TrialStore::DescribeEarlierTrials(
 TrialStore::RunStatus TrialStore::ReadRunStatus(const std::string& id) const {
   const Json json = Parse(ReadText(files_, JoinPath(trial_path(id), "STATUS.json")));
   if (!json.is_object()) return {};
-  return {TextOf(json, "state"), TextOf(json, "reason"), IntegerOf(json, "step")};
+  return {TextOf(json, "state"), TextOf(json, "reason"), IntegerOf(json, "step"),
+          TextOf(json, "time")};
 }
 
 absl::Status TrialStore::CheckTrialFormat(const std::string& id) const {

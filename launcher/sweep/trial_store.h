@@ -62,6 +62,7 @@ struct TrialStatus {
   int attempts = 0;
   int64_t step = 0;  // last finished, as of its STATUS.json
   std::string reason;
+  std::string started = {};  // when the last attempt was, as STATUS.json writes times
 };
 
 // A sweep's directory:
@@ -106,6 +107,7 @@ class TrialStore {
     std::string state;  // "" if there is none
     std::string reason;
     int64_t step = 0;
+    std::string time = {};  // of writing: "2026-01-31T12:00:00Z"
   };
   RunStatus ReadRunStatus(const std::string& id) const;
   // FailedPrecondition if a newer program made the trial's run directory.

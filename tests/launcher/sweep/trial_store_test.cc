@@ -8,6 +8,7 @@
 
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "core/io/atomic_file.h"
 #include "core/io/in_memory_file_system.h"
 #include "launcher/sweep/status_table.h"
@@ -89,6 +90,25 @@ TEST_F(TrialStoreTest, HalfALineIsPassedOver) {
 TEST_F(TrialStoreTest, HalfAStatusIsNoStatus) {
   Write("sweep/trials/000000000000000a/STATUS.json", R"({"state":"fini)");
   EXPECT_EQ(StatusOf(0).state, TrialState::kWaiting);
+}
+
+TEST_F(TrialStoreTest, AStatusFromBeforeTheLastStartDoesNotHideHowThatEnded) {
+  const auto write = [&](const char* year, int step) {
+    Write("sweep/trials/000000000000000a/STATUS.json",
+          absl::StrCat(R"({"state":"finished","reason":"time limit","step":)", step, R"(,"time":")",
+                       year, R"(-01-01T00:00:00Z"})"));
+  };
+  write("2020", 3);
+  EXPECT_EQ(StatusOf(0).state, TrialState::kFinished);  // nothing was started since
+  ASSERT_TRUE(store_.Append({trials_[0].id, TrialState::kRunning, 2, 1, "", 0.0}).ok());
+  EXPECT_EQ(StatusOf(0).state, TrialState::kRunning);
+  ASSERT_TRUE(store_.Append({trials_[0].id, TrialState::kFailed, 2, 0, "data", 0.0}).ok());
+  EXPECT_EQ(StatusOf(0).state, TrialState::kFailed);
+  EXPECT_EQ(StatusOf(0).step, 3);
+  write("2999", 3);  // the start said so itself
+  EXPECT_EQ(StatusOf(0).state, TrialState::kFinished);
+  write("2020", 5);  // all steps are done, whatever came later
+  EXPECT_EQ(StatusOf(0).state, TrialState::kFinished);
 }
 
 TEST_F(TrialStoreTest, ADamagedPlanIsToldAndCanBeWrittenAgain) {
