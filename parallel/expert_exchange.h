@@ -272,7 +272,7 @@ class ExpertExchange {
 // What "auto" chooses by.
 struct ExchangeCosts {
   // Null: links cost nothing.
-  std::shared_ptr<comm::LinkEstimate> links;
+  std::shared_ptr<comm::LinkEstimate> links = nullptr;
   int64_t row_bytes = 0;  // of a token's H elements
 };
 

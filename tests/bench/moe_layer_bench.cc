@@ -123,15 +123,16 @@ class LayerUnderTest {
       : memory_(memory), shape_(shape), batch_tokens_(shape.tokens * world.size()) {}
 
   absl::Status CreateLayer(comm::Communicator& world) {
+    parallel::ExchangeOptions options;
+    options.costs.row_bytes = shape_.hidden * 4;
+    options.num_chunks = absl::GetFlag(FLAGS_chunks);
+    options.inside_nodes = absl::GetFlag(FLAGS_messages) ? comm::NodeTransport::kMessages
+                                                         : comm::NodeTransport::kSharedMemory;
     EQ_ASSIGN_OR_RETURN(
         exchange_,
         parallel::MakeExpertExchange(
             absl::GetFlag(FLAGS_exchange), world, memory_.context(),
-            routing::ExpertPlacement::Contiguous(shape_.experts, world.size()),
-            {.costs = {.links = {}, .row_bytes = shape_.hidden * 4},
-             .num_chunks = absl::GetFlag(FLAGS_chunks),
-             .inside_nodes = absl::GetFlag(FLAGS_messages) ? comm::NodeTransport::kMessages
-                                                           : comm::NodeTransport::kSharedMemory}));
+            routing::ExpertPlacement::Contiguous(shape_.experts, world.size()), options));
     EQ_ASSIGN_OR_RETURN(layer_, parallel::MoeLayer::Create(ModelOf(shape_), 0, 0, "layer.",
                                                            *exchange_, world.rank(), parameters_));
     const int64_t alignment[kNumParameterGroups] = {1, 1};
